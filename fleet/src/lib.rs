@@ -1,0 +1,1 @@
+//! Model, health rule, ranking and stores of a monitored VPN fleet.

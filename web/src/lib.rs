@@ -1,0 +1,1 @@
+//! REST, pages and Prometheus endpoints of the fleet.
