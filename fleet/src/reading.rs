@@ -1,0 +1,155 @@
+//! A reading: what one exposition page says of a host, in the fleet's own units.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of VPN service, by the two-letter code that labels, REST and pages use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Service {
+    /// WireGuard.
+    #[serde(rename = "wg")]
+    WireGuard,
+    /// OpenVPN.
+    #[serde(rename = "ov")]
+    OpenVpn,
+    /// Squid.
+    #[serde(rename = "sq")]
+    Squid,
+    /// X-UI, Xray or V2Ray.
+    #[serde(rename = "vr")]
+    Xray,
+}
+
+impl Service {
+    /// All kinds, in the order in which pages show them.
+    pub const ALL: [Self; 4] = [Self::WireGuard, Self::OpenVpn, Self::Squid, Self::Xray];
+
+    /// The code: `wg`, `ov`, `sq` or `vr`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::WireGuard => "wg",
+            Self::OpenVpn => "ov",
+            Self::Squid => "sq",
+            Self::Xray => "vr",
+        }
+    }
+
+    /// The name for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WireGuard => "WireGuard",
+            Self::OpenVpn => "OpenVPN",
+            Self::Squid => "Squid",
+            Self::Xray => "Xray",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A code that names no known service.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a service code: expected wg, ov, sq or vr")]
+pub struct UnknownService;
+
+impl FromStr for Service {
+    type Err = UnknownService;
+    fn from_str(code: &str) -> Result<Self, UnknownService> {
+        Self::ALL.into_iter().find(|service| service.code() == code).ok_or(UnknownService)
+    }
+}
+
+/// One unit of a service on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceReading {
+    /// The kind of service.
+    pub service: Service,
+    /// The systemd unit, for example `wg-quick@wg0.service`.
+    pub unit: Box<str>,
+    /// True when the unit is active.
+    pub active: bool,
+}
+
+/// What one page says. Ratios lie in 0–1; `None` means the page did not say, or that a rate needs a second scrape.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reading {
+    /// Busy share of all processors between two scrapes: 1 − idle.
+    pub cpu: Option<f32>,
+    /// Used share of memory: 1 − available ÷ total.
+    pub ram: Option<f32>,
+    /// Share of the uplink's capacity in use: max(receive, transmit) ÷ capacity.
+    pub net: Option<f32>,
+    /// Uplink receive rate in bytes per second.
+    pub receive_bytes_per_second: Option<f64>,
+    /// Uplink transmit rate in bytes per second.
+    pub transmit_bytes_per_second: Option<f64>,
+    /// Clients connected over all services.
+    pub sessions: Option<u32>,
+    /// Units of VPN services, in page order.
+    pub services: Box<[ServiceReading]>,
+}
+
+impl Reading {
+    /// The bottleneck: the largest of cpu, ram and net, in 0–1. `None` until all that the page can tell is known.
+    ///
+    /// CPU and network are rates and need two scrapes; a load from memory alone would rank a fresh server too well.
+    pub fn load(&self) -> Option<f32> {
+        let (cpu, ram) = (self.cpu?, self.ram?);
+        Some(cpu.max(ram).max(self.net.unwrap_or(0.0)))
+    }
+
+    /// True when a unit of a VPN service is not active: the host answers, a service does not.
+    pub fn is_impaired(&self) -> bool {
+        self.services.iter().any(|service| !service.active)
+    }
+}
+
+/// A ratio as the percentage that REST shows: 0–100 with two decimals.
+pub fn percent(ratio: f32) -> f64 {
+    (f64::from(ratio) * 10_000.0).round().clamp(0.0, 10_000.0) / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_is_the_bottleneck_and_waits_for_cpu() {
+        let mut reading = Reading { ram: Some(0.4), ..Reading::default() };
+        assert_eq!(reading.load(), None);
+        reading.cpu = Some(0.1);
+        assert_eq!(reading.load(), Some(0.4));
+        reading.net = Some(0.9);
+        assert_eq!(reading.load(), Some(0.9));
+    }
+
+    #[test]
+    fn percentages_have_two_decimals_and_stay_in_range() {
+        assert_eq!(percent(0.123_456), 12.35);
+        assert_eq!(percent(1.5), 100.0);
+        assert_eq!(percent(-0.1), 0.0);
+    }
+
+    #[test]
+    fn one_inactive_unit_impairs() {
+        let unit = |active| ServiceReading { service: Service::Squid, unit: "squid.service".into(), active };
+        assert!(!Reading::default().is_impaired());
+        assert!(!Reading { services: Box::new([unit(true)]), ..Reading::default() }.is_impaired());
+        assert!(Reading { services: Box::new([unit(true), unit(false)]), ..Reading::default() }.is_impaired());
+    }
+
+    #[test]
+    fn codes_round_trip() {
+        for service in Service::ALL {
+            assert_eq!(service.code().parse(), Ok(service));
+        }
+        assert_eq!("ssh".parse::<Service>(), Err(UnknownService));
+    }
+}

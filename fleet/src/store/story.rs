@@ -1,0 +1,1 @@
+//! The story that every backend must tell the same way.
