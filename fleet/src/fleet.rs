@@ -1,6 +1,6 @@
 //! The fleet at work: the one place where new facts and operator intent meet the view.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::server::{FlagsPatch, Server, ServerId};
 use crate::store::{Inventory, Record, Registration, Result};
 use crate::time::Timestamp;
-use crate::view::{FleetView, ServerView, Standing};
+use crate::view::{FleetView, Index, ServerView, Standing};
 
 /// Holds the current [`FleetView`], takes durable facts from the recorder and intent from the web.
 pub struct Fleet {
@@ -19,15 +19,18 @@ pub struct Fleet {
     published: watch::Sender<Arc<FleetView>>,
 }
 
+/// The next snapshot in the making.
 #[derive(Default)]
 struct Working {
-    servers: HashMap<ServerId, Arc<ServerView>>,
+    /// In the order of the index.
+    servers: Vec<Arc<ServerView>>,
+    index: Arc<Index>,
     version: u64,
     changed: bool,
 }
 
 impl Fleet {
-    /// The fleet as the store remembers it.
+    /// The fleet as the store remembers it. No server is monitored yet.
     ///
     /// # Errors
     /// The inventory cannot be read.
@@ -35,9 +38,10 @@ impl Fleet {
         let mut standings: HashMap<_, _> = standings.into_iter().collect();
         let servers = inventory.servers().await?.into_iter().map(|server| {
             let standing = standings.remove(&server.id).unwrap_or_default();
-            (server.id, Arc::new(ServerView { server: Arc::new(server), standing }))
+            Arc::new(ServerView { server: Arc::new(server), standing, monitored: false })
         });
-        let working = Working { servers: servers.collect(), version: 0, changed: true };
+        let mut working = Working { servers: servers.collect(), changed: true, ..Working::default() };
+        working.index = Arc::new(Index::order(&mut working.servers));
         let fleet = Self {
             inventory,
             editing: tokio::sync::Mutex::default(),
@@ -62,11 +66,7 @@ impl Fleet {
     pub fn apply(&self, batch: &[Record]) {
         let mut working = self.working();
         for record in batch {
-            if let Some(view) = working.servers.get_mut(&record.report.server) {
-                let server = Arc::clone(&view.server);
-                *view = Arc::new(ServerView { server, standing: record.standing.clone() });
-                working.changed = true;
-            }
+            working.change(record.report.server, |view| view.standing.clone_from(&record.standing));
         }
     }
 
@@ -77,9 +77,21 @@ impl Fleet {
             return;
         }
         working.version += 1;
-        let view = FleetView::new(working.version, now, working.servers.values().cloned().collect());
+        let view = FleetView::new(working.version, now, working.servers.clone(), Arc::clone(&working.index));
         // Sent under the lock: a later snapshot can never be overtaken by an earlier one.
         self.published.send_replace(Arc::new(view));
+    }
+
+    /// Says which servers are scraped, and publishes it.
+    pub fn set_monitored(&self, monitored: &HashSet<ServerId>, now: Timestamp) {
+        let mut working = self.working();
+        let differs = |view: &&Arc<ServerView>| view.monitored != monitored.contains(&view.server.id);
+        let changed: Vec<_> = working.servers.iter().filter(differs).map(|view| view.server.id).collect();
+        for id in changed {
+            working.change(id, |view| view.monitored = !view.monitored);
+        }
+        drop(working);
+        self.publish(now);
     }
 
     /// Makes discovered servers known, durably, and publishes them.
@@ -89,7 +101,7 @@ impl Fleet {
     pub async fn register(&self, registrations: Vec<Registration>, now: Timestamp) -> Result<Vec<Server>> {
         let _editing = self.editing.lock().await;
         let servers = self.inventory.register(registrations, now).await?;
-        servers.iter().for_each(|server| self.put(server));
+        self.working().put(&servers);
         self.publish(now);
         Ok(servers)
     }
@@ -102,21 +114,47 @@ impl Fleet {
         let _editing = self.editing.lock().await;
         let server = self.inventory.set_flags(ip, patch).await?;
         if let Some(server) = &server {
-            self.put(server);
+            self.working().put(std::slice::from_ref(server));
             self.publish(now);
         }
         Ok(server)
     }
 
-    fn put(&self, server: &Server) {
-        let mut working = self.working();
-        let standing = working.servers.get(&server.id).map(|view| view.standing.clone()).unwrap_or_default();
-        working.servers.insert(server.id, Arc::new(ServerView { server: Arc::new(server.clone()), standing }));
-        working.changed = true;
+    fn working(&self) -> MutexGuard<'_, Working> {
+        // Every change under the lock replaces whole entries: a panic elsewhere cannot leave one half done.
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Working {
+    /// Changes one server, if it is known. Snapshots that hold the old state keep it.
+    fn change(&mut self, id: ServerId, change: impl FnOnce(&mut ServerView)) {
+        if let Some(view) = self.index.place(id).and_then(|place| self.servers.get_mut(place)) {
+            change(Arc::make_mut(view));
+            self.changed = true;
+        }
     }
 
-    fn working(&self) -> MutexGuard<'_, Working> {
-        // Every change under the lock is a single insertion: a panic elsewhere cannot leave it half done.
-        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes over servers as the inventory has them now.
+    fn put(&mut self, servers: &[Server]) {
+        let mut reorder = false;
+        for server in servers {
+            match self.index.place(server.id) {
+                Some(place) => {
+                    let renamed = |known: &Server| (&known.hostname, &known.ip) != (&server.hostname, &server.ip);
+                    reorder |= self.servers.get(place).is_some_and(|view| renamed(&view.server));
+                    self.change(server.id, |view| view.server = Arc::new(server.clone()));
+                }
+                None => {
+                    let (server, standing) = (Arc::new(server.clone()), Standing::default());
+                    self.servers.push(Arc::new(ServerView { server, standing, monitored: false }));
+                    reorder = true;
+                }
+            }
+        }
+        if reorder {
+            self.index = Arc::new(Index::order(&mut self.servers));
+            self.changed = true;
+        }
     }
 }

@@ -64,6 +64,8 @@ pub struct ServerView {
     pub server: Arc<Server>,
     /// What the scrapes say.
     pub standing: Standing,
+    /// A target of it is being scraped. Without one, what the scrapes say grows old and clients are not sent there.
+    pub monitored: bool,
 }
 
 impl ServerView {
@@ -77,9 +79,32 @@ impl ServerView {
         if self.health() == Health::Down { None } else { self.standing.reading.as_ref()?.load() }
     }
 
-    /// True when the list for clients holds it: reachable and enabled.
+    /// True when the list for clients holds it: scraped, reachable and enabled.
     pub fn is_listed(&self) -> bool {
-        self.server.enabled && self.health().is_reachable()
+        self.monitored && self.server.enabled && self.health().is_reachable()
+    }
+}
+
+/// Where to find a server in a snapshot. Shared by all snapshots until a server comes, goes or is renamed.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    by_id: HashMap<ServerId, usize>,
+    by_ip: HashMap<String, usize>,
+}
+
+impl Index {
+    /// Orders `servers` by host name and address, and indexes them.
+    pub(crate) fn order(servers: &mut [Arc<ServerView>]) -> Self {
+        servers.sort_by(|a, b| (&a.server.hostname, &a.server.ip).cmp(&(&b.server.hostname, &b.server.ip)));
+        Self {
+            by_id: servers.iter().enumerate().map(|(place, view)| (view.server.id, place)).collect(),
+            by_ip: servers.iter().enumerate().map(|(place, view)| (view.server.ip.clone(), place)).collect(),
+        }
+    }
+
+    /// Place of the server with that identity.
+    pub(crate) fn place(&self, id: ServerId) -> Option<usize> {
+        self.by_id.get(&id).copied()
     }
 }
 
@@ -89,18 +114,14 @@ pub struct FleetView {
     version: u64,
     published_at: Timestamp,
     servers: Vec<Arc<ServerView>>,
-    by_id: HashMap<ServerId, usize>,
-    by_ip: HashMap<String, usize>,
+    index: Arc<Index>,
     ranked: OnceLock<Vec<Arc<ServerView>>>,
 }
 
 impl FleetView {
-    /// A snapshot of `servers`, ordered by host name and address.
-    pub fn new(version: u64, published_at: Timestamp, mut servers: Vec<Arc<ServerView>>) -> Self {
-        servers.sort_by(|a, b| (&a.server.hostname, &a.server.ip).cmp(&(&b.server.hostname, &b.server.ip)));
-        let by_id = servers.iter().enumerate().map(|(index, view)| (view.server.id, index)).collect();
-        let by_ip = servers.iter().enumerate().map(|(index, view)| (view.server.ip.clone(), index)).collect();
-        Self { version, published_at, servers, by_id, by_ip, ranked: OnceLock::new() }
+    /// A snapshot of `servers`, in the order of their `index`.
+    pub(crate) fn new(version: u64, published_at: Timestamp, servers: Vec<Arc<ServerView>>, index: Arc<Index>) -> Self {
+        Self { version, published_at, servers, index, ranked: OnceLock::new() }
     }
 
     /// Grows with every published snapshot of this process; a body rendered from one version serves all its readers.
@@ -130,12 +151,12 @@ impl FleetView {
 
     /// The server with that identity.
     pub fn by_id(&self, id: ServerId) -> Option<&Arc<ServerView>> {
-        self.servers.get(*self.by_id.get(&id)?)
+        self.servers.get(self.index.place(id)?)
     }
 
     /// The server with that address.
     pub fn by_ip(&self, ip: &str) -> Option<&Arc<ServerView>> {
-        self.servers.get(*self.by_ip.get(ip)?)
+        self.servers.get(*self.index.by_ip.get(ip)?)
     }
 
     /// Servers in that state.
@@ -168,23 +189,21 @@ mod tests {
             reading: Some(Reading { cpu: Some(cpu), ram: Some(0.0), ..Reading::default() }),
             ..Standing::default()
         };
-        Arc::new(ServerView { server: Arc::new(server), standing })
+        Arc::new(ServerView { server: Arc::new(server), standing, monitored: true })
     }
 
     #[test]
     fn clients_see_reachable_enabled_servers_best_first() {
-        let fleet = FleetView::new(
-            1,
-            Timestamp::default(),
-            vec![
-                view("192.0.2.1", Health::Active, 0.9, true),
-                view("192.0.2.2", Health::Degraded, 0.1, true),
-                view("192.0.2.3", Health::Active, 0.2, true),
-                view("192.0.2.4", Health::Active, 0.0, false),
-                view("192.0.2.5", Health::Down, 0.0, true),
-                view("192.0.2.6", Health::Pending, 0.0, true),
-            ],
-        );
+        let mut servers = vec![
+            view("192.0.2.1", Health::Active, 0.9, true),
+            view("192.0.2.2", Health::Degraded, 0.1, true),
+            view("192.0.2.3", Health::Active, 0.2, true),
+            view("192.0.2.4", Health::Active, 0.0, false),
+            view("192.0.2.5", Health::Down, 0.0, true),
+            view("192.0.2.6", Health::Pending, 0.0, true),
+        ];
+        let index = Arc::new(Index::order(&mut servers));
+        let fleet = FleetView::new(1, Timestamp::default(), servers, index);
         let order: Vec<_> = fleet.ranked().iter().map(|view| view.server.ip.as_str()).collect();
         assert_eq!(order, ["192.0.2.3", "192.0.2.1", "192.0.2.2"]);
         assert_eq!(fleet.servers().len(), 6);
