@@ -1,0 +1,68 @@
+//! Retention: deletes what is too old, in short transactions.
+
+use super::tables::{DayTable, SESSIONS, TRANSITIONS, TRANSITIONS_BY_TIME, day_name, days};
+use super::{Embedded, accounts};
+use crate::store::Result;
+use crate::time::Timestamp;
+
+/// Transitions deleted by one write transaction.
+const SLICE_TRANSITIONS: usize = 1024;
+
+impl Embedded {
+    /// Deletes days before the day of `oldest`, transitions before `oldest` and expired sessions. Returns the number
+    /// of days deleted.
+    pub(super) async fn delete_old(&self, now: Timestamp, oldest: Timestamp) -> Result<u64> {
+        let mut deleted = 0;
+        for day in self.read(days).await?.into_iter().take_while(|day| *day < oldest.day()) {
+            self.write(move |txn| Ok(txn.delete_table(DayTable::new(&day_name(day)))?)).await?;
+            deleted += 1;
+        }
+        while self.delete_transitions(oldest).await? == SLICE_TRANSITIONS {}
+        self.delete_sessions(now).await?;
+        Ok(deleted)
+    }
+
+    async fn delete_transitions(&self, oldest: Timestamp) -> Result<usize> {
+        let old = self
+            .read(move |txn| {
+                let by_time = txn.open_table(TRANSITIONS_BY_TIME)?;
+                let old = by_time.range(..(oldest.as_millis(), &[0; 8], 0))?.take(SLICE_TRANSITIONS);
+                old.map(|entry| {
+                    let entry = entry?;
+                    let (at_ms, key, number) = entry.0.value();
+                    Ok((at_ms, *key, number))
+                })
+                .collect::<Result<Vec<_>>>()
+            })
+            .await?;
+        let count = old.len();
+        if count > 0 {
+            self.write(move |txn| {
+                let (mut documents, mut by_time) = (txn.open_table(TRANSITIONS)?, txn.open_table(TRANSITIONS_BY_TIME)?);
+                for (at_ms, key, number) in &old {
+                    by_time.remove((*at_ms, key, *number))?;
+                    documents.remove((key, *number))?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(count)
+    }
+
+    async fn delete_sessions(&self, now: Timestamp) -> Result<()> {
+        let expired =
+            self.read(move |txn| accounts::sessions_where(&txn.open_table(SESSIONS)?, |s| s.expires_at <= now)).await?;
+        if expired.is_empty() {
+            return Ok(());
+        }
+        self.write(move |txn| {
+            let mut sessions = txn.open_table(SESSIONS)?;
+            for digest in &expired {
+                sessions.remove(digest)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
