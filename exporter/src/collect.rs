@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use crate::VERSION;
 use crate::config::{UnitMap, Uplink};
-use crate::page::{Kind, Page};
+use crate::page::{Kind, Mark, Page};
 use crate::root::Root;
 use crate::sampler::process::Process;
 use crate::sampler::systemd::Systemd;
 use crate::sampler::{SampleError, cpu, filesystem, load, memory, network, os, time, uname};
-use crate::{VERSION, log};
 
 /// What to collect, and from where.
 #[derive(Debug, Clone)]
@@ -25,6 +25,15 @@ pub struct Setup {
     pub uplink: Uplink,
 }
 
+/// A page, and what an operator should hear about it.
+#[derive(Debug)]
+pub struct Collected {
+    /// The text of the page.
+    pub page: String,
+    /// Lines for the log: samplers that began to fail, fail for another reason, or work again.
+    pub notices: Vec<String>,
+}
+
 /// Collects pages, one at a time.
 #[derive(Debug)]
 pub struct Collector {
@@ -32,9 +41,17 @@ pub struct Collector {
     uplink: Uplink,
     systemd: Systemd,
     process: Process,
-    /// The samplers that failed last time, with the reason: a failure is logged when it comes, when its
+    /// The samplers that failed last time, with the reason: a failure is told when it comes, when its
     /// reason changes and when it goes, not every two minutes.
     failing: BTreeMap<&'static str, String>,
+}
+
+/// A page in the making.
+struct Draft<'a> {
+    page: Page,
+    outcomes: Vec<Outcome>,
+    notices: Vec<String>,
+    failing: &'a mut BTreeMap<&'static str, String>,
 }
 
 /// How one sampler did.
@@ -60,69 +77,56 @@ impl Collector {
     ///
     /// Files are read where they stand, without a thread pool: `/proc` answers from memory in
     /// microseconds. Only systemd is waited for.
-    pub async fn collect(&mut self) -> String {
-        let mut page = Page::new();
-        let mut outcomes = Vec::with_capacity(10);
+    pub async fn collect(&mut self) -> Collected {
+        let mut draft = Draft {
+            page: Page::new(),
+            outcomes: Vec::with_capacity(10),
+            notices: Vec::new(),
+            failing: &mut self.failing,
+        };
+        let (started, mark) = (Instant::now(), draft.page.mark());
+        let result = self.systemd.sample(&mut draft.page).await;
+        draft.finish("systemd", started, mark, result);
 
-        let (started, mark) = (Instant::now(), page.mark());
-        let result = self.systemd.sample(&mut page).await;
-        outcomes.push(finish("systemd", started, result, mark, &mut page, &mut self.failing));
-
-        let root = &self.root;
-        let uplink = &self.uplink;
-        let process = &self.process;
-        type Sample<'a> = &'a dyn Fn(&mut Page) -> Result<(), SampleError>;
-        let samplers: [(&'static str, Sample<'_>); 9] = [
-            ("cpu", &|page| cpu::sample(root, page)),
-            ("memory", &|page| memory::sample(root, page)),
-            ("load", &|page| load::sample(root, page)),
-            ("network", &|page| network::sample(root, uplink, page)),
-            ("filesystem", &|page| filesystem::sample(root, page)),
-            ("uname", &|page| {
-                uname::sample(page);
-                Ok(())
-            }),
-            ("os", &|page| os::sample(root, page)),
-            ("time", &time::sample),
-            ("process", &|page| process.sample(page)),
-        ];
-        for (name, sample) in samplers {
-            let (started, mark) = (Instant::now(), page.mark());
-            let result = sample(&mut page);
-            outcomes.push(finish(name, started, result, mark, &mut page, &mut self.failing));
-        }
-        report(&outcomes, &mut page);
-        page.into_text()
+        let (root, uplink, process) = (&self.root, &self.uplink, &self.process);
+        draft.run("cpu", |page| cpu::sample(root, page));
+        draft.run("memory", |page| memory::sample(root, page));
+        draft.run("load", |page| load::sample(root, page));
+        draft.run("network", |page| network::sample(root, uplink, page));
+        draft.run("filesystem", |page| filesystem::sample(root, page));
+        draft.run("uname", uname::sample);
+        draft.run("os", |page| os::sample(root, page));
+        draft.run("time", time::sample);
+        draft.run("process", |page| process.sample(page));
+        report(&draft.outcomes, &mut draft.page);
+        Collected { page: draft.page.into_text(), notices: draft.notices }
     }
 }
 
-/// Ends one sampler's turn: a failed one leaves no half-written families behind.
-fn finish(
-    sampler: &'static str,
-    started: Instant,
-    result: Result<(), SampleError>,
-    mark: crate::page::Mark,
-    page: &mut Page,
-    failing: &mut BTreeMap<&'static str, String>,
-) -> Outcome {
-    let seconds = started.elapsed().as_secs_f64();
-    let success = result.is_ok();
-    match result {
-        Ok(()) => {
-            if failing.remove(sampler).is_some() {
-                log::line(format_args!("sampler {sampler} works again"));
+impl Draft<'_> {
+    fn run(&mut self, sampler: &'static str, sample: impl FnOnce(&mut Page) -> Result<(), SampleError>) {
+        let (started, mark) = (Instant::now(), self.page.mark());
+        let result = sample(&mut self.page);
+        self.finish(sampler, started, mark, result);
+    }
+
+    /// Ends one sampler's turn: a failed one leaves no half-written families behind.
+    fn finish(&mut self, sampler: &'static str, started: Instant, mark: Mark, result: Result<(), SampleError>) {
+        let seconds = started.elapsed().as_secs_f64();
+        self.outcomes.push(Outcome { sampler, success: result.is_ok(), seconds });
+        let Err(error) = result else {
+            if self.failing.remove(sampler).is_some() {
+                self.notices.push(format!("sampler {sampler} works again"));
             }
-        }
-        Err(error) => {
-            page.rewind(mark);
-            let reason = error.to_string();
-            if failing.get(sampler) != Some(&reason) {
-                log::line(format_args!("sampler {sampler} failed: {reason}"));
-                failing.insert(sampler, reason);
-            }
+            return;
+        };
+        self.page.rewind(mark);
+        let reason = error.to_string();
+        if self.failing.get(sampler) != Some(&reason) {
+            self.notices.push(format!("sampler {sampler} failed: {reason}"));
+            self.failing.insert(sampler, reason);
         }
     }
-    Outcome { sampler, success, seconds }
 }
 
 /// Writes what is said about the exporter itself.

@@ -19,6 +19,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
+use procfs::ProcError;
+
 use crate::dbus::DbusError;
 
 /// Why a sampler has nothing to show this time.
@@ -50,5 +52,14 @@ impl SampleError {
     /// A source that makes no sense.
     pub fn parse(origin: impl Display, reason: impl Display) -> Self {
         Self::Parse { origin: origin.to_string(), reason: reason.to_string() }
+    }
+
+    /// What procfs says about a file. Its usual text calls bad input a bug of its own and names a line of
+    /// its source, which helps no operator.
+    pub fn procfs(origin: impl Display, error: &ProcError) -> Self {
+        match error {
+            ProcError::InternalError(_) => Self::parse(origin, "a line or a field is missing or malformed"),
+            other => Self::parse(origin, other),
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::auth;
 use crate::collect::Collector;
 use crate::config::Token;
-use crate::page;
+use crate::{log, page};
 
 /// How long a page is served again. Two scrapers at the same moment cost one collection, and nobody
 /// can make the host work harder than once a second.
@@ -75,7 +75,9 @@ impl Responder {
         {
             return page.clone();
         }
-        let page = Bytes::from(pages.collector.collect().await);
+        let collected = pages.collector.collect().await;
+        collected.notices.iter().for_each(log::line);
+        let page = Bytes::from(collected.page);
         pages.latest = Some((Instant::now(), page.clone()));
         page
     }

@@ -33,7 +33,7 @@ fn exact(value: f32) -> f64 {
 /// # Errors
 /// A field is missing or not a finite number.
 pub fn parse(bytes: &[u8]) -> Result<LoadAverage, SampleError> {
-    let load = LoadAverage::from_read(bytes).map_err(|error| SampleError::parse(FILE, error))?;
+    let load = LoadAverage::from_read(bytes).map_err(|error| SampleError::procfs(FILE, &error))?;
     // The number parser would also accept "inf" and "nan".
     if [load.one, load.five, load.fifteen].iter().all(|value| value.is_finite()) {
         Ok(load)

@@ -42,7 +42,7 @@ pub fn parse(bytes: &[u8]) -> Result<Meminfo, SampleError> {
     if !bytes.is_ascii() {
         return Err(SampleError::parse(FILE, "not ASCII"));
     }
-    Meminfo::from_read(bytes).map_err(|error| SampleError::parse(FILE, error))
+    Meminfo::from_read(bytes).map_err(|error| SampleError::procfs(FILE, &error))
 }
 
 #[cfg(test)]

@@ -99,7 +99,8 @@ fn render(devices: &[Device], chosen: &Chosen<'_>, configured: &Uplink, page: &m
 /// # Errors
 /// A line has too few columns or a number is not one.
 pub fn parse(text: &str) -> Result<Vec<DeviceStatus>, SampleError> {
-    let parsed = InterfaceDeviceStatus::from_read(text.as_bytes()).map_err(|error| SampleError::parse(FILE, error))?;
+    let parsed =
+        InterfaceDeviceStatus::from_read(text.as_bytes()).map_err(|error| SampleError::procfs(FILE, &error))?;
     let mut statuses: Vec<DeviceStatus> = parsed.0.into_values().collect();
     statuses.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     if statuses.is_empty() { Err(SampleError::parse(FILE, "no device")) } else { Ok(statuses) }

@@ -5,11 +5,16 @@
 use rustix::system::Uname;
 
 use crate::page::{Kind, Page};
+use crate::sampler::SampleError;
 
-/// Writes `node_uname_info`. The call cannot fail.
-pub fn sample(page: &mut Page) {
+/// Writes `node_uname_info`.
+///
+/// # Errors
+/// None: the call cannot fail. The type is that of all samplers.
+pub fn sample(page: &mut Page) -> Result<(), SampleError> {
     let uname = rustix::system::uname();
     render(&Labels::from(&uname), page);
+    Ok(())
 }
 
 /// The fields of `uname`, in text.
@@ -57,7 +62,7 @@ mod tests {
     #[test]
     fn this_kernel_is_named() {
         let mut page = Page::new();
-        sample(&mut page);
+        sample(&mut page).unwrap();
         assert!(page.into_text().contains("sysname=\"Linux\""));
     }
 }
