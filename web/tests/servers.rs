@@ -57,8 +57,12 @@ async fn clients_get_usable_servers_best_first() {
     assert_eq!(names(&list.json()), ["de1", "de2", "de3"]);
     let all = site.get_as(&token, "/servers?all_servers=true").await.json();
     assert_eq!(names(&all), ["de1", "de2", "de3", "de4", "de5", "de6"]);
-    let words: Vec<_> =
-        all.as_array().unwrap().iter().map(|one| (one["status"].as_str().unwrap(), one["health"].as_str().unwrap())).collect();
+    let words: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["status"].as_str().unwrap(), one["health"].as_str().unwrap()))
+        .collect();
     let expected =
         [("active", "active"), ("active", "active"), ("active", "degraded"), ("down", "down"), ("pending", "pending")];
     assert_eq!(words[..5], expected);
@@ -97,9 +101,7 @@ async fn the_shape_is_the_one_that_clients_know() {
 async fn a_patch_sets_what_it_names_and_is_seen_at_once() {
     let site = site().await;
     let token = site.token("admin").await;
-    let patch = async |ip: &str, body: &str| {
-        site.json_as(&token, "PATCH", &format!("/server/{ip}/config"), body).await
-    };
+    let patch = async |ip: &str, body: &str| site.json_as(&token, "PATCH", &format!("/server/{ip}/config"), body).await;
     let answer = patch("192.0.2.1", r#"{"gaming": true, "paid": false}"#).await;
     let expected = json!({"status": "updated", "updated_fields": {"gaming": true, "paid": false}});
     assert_eq!((answer.status, answer.json()), (StatusCode::OK, expected));

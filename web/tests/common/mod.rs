@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use mect_fleet::store::embedded::{Embedded, Options};
 use mect_fleet::store::{Record, Registration, Store, story};
-use mect_fleet::{Fleet, FlagsPatch, Outcome, Place, Role, Server, Standing, Timestamp, User};
+use mect_fleet::{FlagsPatch, Fleet, Outcome, Place, Role, Server, Standing, Timestamp, User};
 use mect_web::{Parts, Secret, Settings};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -136,7 +136,9 @@ impl Site {
     }
 
     pub async fn try_token(&self, username: &str, password: &str) -> Answer {
-        self.submit("", "/token", &format!("grant_type=password&username={username}&password={}", plus(password))).await
+        let form = format!("grant_type=password&username={username}&password={}", plus(password));
+        let request = Request::post("/token").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(form)).unwrap()).await
     }
 
     pub async fn token(&self, username: &str) -> String {
