@@ -60,15 +60,6 @@ pub(crate) fn whole_percent(ratio: f32) -> String {
     format!("{:.0} %", percent(ratio))
 }
 
-/// The flag of an ISO 3166-1 alpha-2 code as two regional indicator letters; `None` when it is no such code.
-pub(crate) fn flag(country_code: &str) -> Option<String> {
-    let is_code = country_code.len() == 2 && country_code.bytes().all(|byte| byte.is_ascii_uppercase());
-    is_code.then(|| {
-        let indicator = |letter: u8| char::from_u32(0x1F1E6 + u32::from(letter - b'A'));
-        country_code.bytes().filter_map(indicator).collect()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,11 +86,5 @@ mod tests {
             [count(7u32), count(999u32), count(1000u32), count(1_234_567u32)],
             ["7", "999", "1,000", "1,234,567"]
         );
-    }
-
-    #[test]
-    fn flags_need_a_country_code() {
-        assert_eq!(flag("DE").as_deref(), Some("🇩🇪"));
-        assert_eq!([flag("de"), flag(""), flag("DEU")], [None, None, None]);
     }
 }

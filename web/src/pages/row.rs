@@ -58,9 +58,10 @@ pub(crate) struct Row {
     pub(crate) health: &'static str,
     /// What is wrong, if anything.
     pub(crate) trouble: Option<String>,
-    pub(crate) flag: Option<String>,
     pub(crate) country_code: String,
-    /// City, region and country as far as known.
+    /// City and country as far as known.
+    pub(crate) city: String,
+    /// With the region between them.
     pub(crate) place: String,
     pub(crate) chips: Vec<Chip>,
     pub(crate) bars: [Bar; 3],
@@ -75,18 +76,15 @@ impl Row {
         let reading = view.standing.reading.as_ref();
         // What a server said before it went down is no load.
         let current = reading.filter(|_| view.health() != Health::Down);
-        let parts = [&place.city, &place.region, &place.country];
-        let mut known: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-        known.dedup();
         Self {
             id: server.id.to_string(),
             ip: server.ip.clone(),
             hostname: server.hostname.clone(),
             health: view.health().name(),
             trouble: trouble(view, rule, now),
-            flag: format::flag(&place.country_code),
             country_code: place.country_code.clone(),
-            place: known.join(", "),
+            city: joined(&[&place.city, &place.country]),
+            place: joined(&[&place.city, &place.region, &place.country]),
             chips: reading.map(|reading| chips(reading, view.health())).unwrap_or_default(),
             bars: [
                 bar("CPU", current.and_then(|reading| reading.cpu)),
@@ -103,6 +101,13 @@ impl Row {
             ],
         }
     }
+}
+
+/// What is known of a place, without saying the same twice (Singapore, Singapore).
+fn joined(parts: &[&str]) -> String {
+    let mut known: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    known.dedup();
+    known.join(", ")
 }
 
 /// The sentence under the state: the failure with how often or how long, or the units that are not active.
