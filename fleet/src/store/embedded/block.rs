@@ -13,6 +13,11 @@ use super::row::Row;
 
 const VERSION: u8 = 1;
 const COLUMNS: usize = 10;
+/// Columns whose values say nothing of the next one (duration) or hardly ever change (codes): differences would only
+/// add noise.
+const WITHOUT_MEMORY: [usize; 3] = [1, 2, 3];
+/// pco's level. 8, its default, takes half as long again for 0.4 % less.
+const LEVEL: usize = 4;
 /// Most points in a block: a scrape every 0.7 s for a whole day. A damaged count costs at most 10 MiB.
 pub(super) const MAX_POINTS: usize = 1 << 17;
 /// Turns signed order into unsigned order.
@@ -46,7 +51,7 @@ pub(super) fn encode(rows: &[Row]) -> Result<Vec<u8>, BlockError> {
     for column in 0..COLUMNS {
         values.clear();
         values.extend(rows.iter().map(|row| columns(row)[column]));
-        let compressed = simple_compress(&values, &config())?;
+        let compressed = simple_compress(&values, &config(column))?;
         body.extend_from_slice(&u32::try_from(compressed.len()).map_err(|_| BlockError::Column)?.to_le_bytes());
         body.extend_from_slice(&compressed);
     }
@@ -91,8 +96,11 @@ fn split_u32(bytes: &[u8]) -> Result<(u32, &[u8]), BlockError> {
     bytes.split_first_chunk().map(|(head, tail)| (u32::from_le_bytes(*head), tail)).ok_or(BlockError::Short)
 }
 
-fn config() -> ChunkConfig {
-    ChunkConfig::default().with_mode_spec(ModeSpec::Auto).with_delta_spec(DeltaSpec::Auto)
+/// How a column is compressed. Said outright: letting pco search costs four times the time and gains nothing on these
+/// series. A block is compressed again with every hour of its day.
+fn config(column: usize) -> ChunkConfig {
+    let delta = if WITHOUT_MEMORY.contains(&column) { DeltaSpec::NoOp } else { DeltaSpec::TryConsecutive(1) };
+    ChunkConfig::default().with_compression_level(LEVEL).with_mode_spec(ModeSpec::Classic).with_delta_spec(delta)
 }
 
 fn columns(row: &Row) -> [u64; COLUMNS] {
