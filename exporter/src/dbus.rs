@@ -35,6 +35,11 @@ pub enum DbusError {
     /// The bus did not accept us.
     #[error("D-Bus refused the authentication: {0:?}")]
     Refused(String),
+    /// The bus took our login and hung up. dbus-daemon does so when it cannot look up our user.
+    #[error(
+        "D-Bus closed the connection after the login: it may not know the exporter's user; run it as one from /etc/passwd"
+    )]
+    HungUp,
     /// The other side answered with something that is not D-Bus, or not what was asked for.
     #[error("D-Bus reply makes no sense: {0}")]
     Malformed(&'static str),

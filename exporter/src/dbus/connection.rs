@@ -1,5 +1,6 @@
 //! A connection to a bus: authentication, calls and their replies.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +14,9 @@ const MAX_LINE_BYTES: usize = 1024;
 
 /// Most messages that may arrive unasked (signals) while replies are awaited.
 const MAX_UNASKED: usize = 64;
+
+/// How a connection that the other side has closed looks from here.
+const CLOSED: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
 
 /// A connection that the bus has accepted.
 ///
@@ -40,7 +44,12 @@ impl Connection {
             member: "Hello",
             arguments: None,
         };
-        let mut replies = connection.call(&[hello]).await?;
+        let hung_up = |error| match error {
+            // Which of them it is depends on who is faster.
+            DbusError::Io(error) if CLOSED.contains(&error.kind()) => DbusError::HungUp,
+            other => other,
+        };
+        let mut replies = connection.call(&[hello]).await.map_err(hung_up)?;
         replies.pop().unwrap_or(Err(DbusError::Malformed("no reply to Hello")))?;
         Ok(connection)
     }

@@ -40,12 +40,16 @@ pub struct Systemd {
     /// Service type (`simple`, `oneshot`, …) by unit, for the `type` label.
     types: HashMap<String, String>,
     types_since: Instant,
+    /// Units that a glob has found since the start. systemd forgets a stopped unit that nothing wants,
+    /// and globs see only what it remembers: asked for by name, such a unit shows as not active instead
+    /// of vanishing just when it matters. One that is gone for good does so until the exporter restarts.
+    seen: Vec<String>,
 }
 
 impl Systemd {
     /// Asks over `socket`; or the address that could not be understood, which then fails every time.
     pub fn new(socket: Result<PathBuf, String>, map: UnitMap) -> Self {
-        Self { socket, map, connection: None, types: HashMap::new(), types_since: Instant::now() }
+        Self { socket, map, connection: None, types: HashMap::new(), types_since: Instant::now(), seen: Vec::new() }
     }
 
     /// Asks systemd and writes the families. A map without units asks nothing.
@@ -79,7 +83,9 @@ impl Systemd {
     }
 
     async fn rows(&mut self, connection: &mut Connection) -> Result<Vec<Row>, DbusError> {
-        let (names, patterns) = (self.map.names(), self.map.patterns());
+        let (mut names, patterns) = (self.map.names(), self.map.patterns());
+        let exact = names.len();
+        names.extend(self.seen.iter().map(String::as_str));
         let mut calls = Vec::new();
         if !names.is_empty() {
             calls.push(manager_call("ListUnitsByNames", &[&names]));
@@ -94,9 +100,14 @@ impl Systemd {
             Some(None) => Err(DbusError::Malformed("a reply is missing")),
             None => Ok(Vec::new()),
         };
-        let named = list(!names.is_empty())?;
-        let matched = list(!patterns.is_empty())?;
+        let mut named = list(!names.is_empty())?;
+        let mut matched = list(!patterns.is_empty())?;
+        // systemd answers names in their order, so that those seen earlier stand at the end.
+        let seen = if named.len() == names.len() { named.split_off(exact) } else { Vec::new() };
+        matched.extend(seen);
         let mut rows = units::select(&self.map, &named, &matched);
+        let by_glob = |row: &&Row| !self.map.names().contains(&row.name.as_str());
+        self.seen = rows.iter().filter(by_glob).map(|row| row.name.clone()).collect();
         self.add_types(connection, &mut rows).await?;
         Ok(rows)
     }

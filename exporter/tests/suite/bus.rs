@@ -9,7 +9,7 @@ use mect_exporter::config::{Service, UnitMap};
 use mect_exporter::page::Page;
 use mect_exporter::sampler::systemd::Systemd;
 
-use crate::fake_bus::{Answer, FakeBus, UNIT_LIST, error, reply, signal, string, typical_systemd, unit_list};
+use crate::fake_bus::{Answer, FakeBus, HANGS_UP, UNIT_LIST, error, reply, signal, string, typical_systemd, unit_list};
 
 async fn sample(systemd: &mut Systemd) -> Result<String, String> {
     let mut page = Page::new();
@@ -115,6 +115,37 @@ async fn a_bus_that_rejects_the_login_is_an_error() {
     let listener = bus.socket();
     let mut systemd = Systemd::new(Ok(listener), UnitMap::built_in());
     assert!(sample(&mut systemd).await.unwrap_err().contains("REJECTED"));
+    drop(systemd);
+}
+
+/// What a real dbus-daemon does with a user that it cannot look up.
+#[tokio::test]
+async fn a_bus_that_hangs_up_after_the_login_is_explained() {
+    let bus = FakeBus::with_login(HANGS_UP, |_| Answer::Close);
+    let mut systemd = one_pattern(&bus);
+    let message = sample(&mut systemd).await.unwrap_err();
+    assert!(message.contains("user"), "{message}");
+    drop(systemd);
+}
+
+/// systemd unloads a stopped unit that nothing wants: globs then miss it, names still find it.
+#[tokio::test]
+async fn a_unit_that_was_seen_stays_on_the_page_when_it_stops() {
+    let rounds = AtomicUsize::new(0);
+    let bus = FakeBus::start(move |request| {
+        let wg = |state| reply(request.serial, UNIT_LIST, &unit_list(&[("wg1.service", "loaded", state)]));
+        Answer::Bytes(match request.member.as_str() {
+            "ListUnitsByPatterns" if rounds.fetch_add(1, Ordering::SeqCst) == 0 => wg("active"),
+            "ListUnitsByPatterns" => reply(request.serial, UNIT_LIST, &unit_list(&[])),
+            "ListUnitsByNames" => wg("inactive"),
+            _ => error(request.serial, "x.y", "no type"),
+        })
+    });
+    let mut systemd = one_pattern(&bus);
+    assert!(sample(&mut systemd).await.unwrap().contains("unit=\"wg1.service\"} 1\n"));
+    for _ in 0..3 {
+        assert!(sample(&mut systemd).await.unwrap().contains("unit=\"wg1.service\"} 0\n"));
+    }
     drop(systemd);
 }
 

@@ -99,6 +99,9 @@ fn converse(stream: &UnixStream, login: &str, logins: &AtomicUsize, handler: &Ha
     reader.read_line(&mut line)?;
     assert_eq!(line, "BEGIN\r\n");
     logins.fetch_add(1, Ordering::SeqCst);
+    if login == HANGS_UP {
+        return Ok(());
+    }
     loop {
         let request = read_request(&mut reader)?;
         let answer = match request.member.as_str() {
@@ -204,6 +207,9 @@ pub(crate) fn unit_list(units: &[(&str, &str, &str)]) -> Vec<u8> {
     // The elements start at a multiple of 8, after the length and its padding.
     [&(list.len() as u32).to_le_bytes()[..], &[0; 4], &list].concat()
 }
+
+/// A login that succeeds, and after which the bus closes the connection.
+pub(crate) const HANGS_UP: &str = "OK bye";
 
 pub(crate) const UNIT_LIST: &str = "a(ssssssouso)";
 
