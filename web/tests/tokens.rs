@@ -50,7 +50,7 @@ async fn no_token_and_a_bad_token_are_told_apart() {
 }
 
 /// A token with these claims, over the defaults of a good one.
-fn forged(algorithm: Algorithm, secret: &str, changed: serde_json::Value) -> String {
+fn forged(algorithm: Algorithm, secret: &str, changed: &serde_json::Value) -> String {
     let now = Timestamp::now().as_secs();
     let mut claims = json!({"sub": "root", "iat": now, "exp": now + 3600, "aud": "mect-vpn-monitor", "epoch": 0});
     for (name, value) in changed.as_object().unwrap() {
@@ -62,7 +62,7 @@ fn forged(algorithm: Algorithm, secret: &str, changed: serde_json::Value) -> Str
 #[tokio::test]
 async fn only_our_own_fresh_tokens_count() {
     let site = Site::new().await;
-    let good = forged(Algorithm::HS256, TOKEN_SECRET, json!({}));
+    let good = forged(Algorithm::HS256, TOKEN_SECRET, &json!({}));
     assert_eq!(site.get_as(&good, "/users/me").await.status, StatusCode::OK);
 
     let now = Timestamp::now().as_secs();
@@ -70,13 +70,13 @@ async fn only_our_own_fresh_tokens_count() {
     let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", good.split('.').nth(1).unwrap());
     let bad = [
         ("alg none", none),
-        ("another algorithm", forged(Algorithm::HS512, TOKEN_SECRET, json!({}))),
-        ("another key", forged(Algorithm::HS256, "another secret of sufficient size!!", json!({}))),
-        ("expired", forged(Algorithm::HS256, TOKEN_SECRET, json!({"exp": now - 1}))),
-        ("for another service", forged(Algorithm::HS256, TOKEN_SECRET, json!({"aud": "other"}))),
-        ("of another epoch", forged(Algorithm::HS256, TOKEN_SECRET, json!({"epoch": 1}))),
-        ("of nobody", forged(Algorithm::HS256, TOKEN_SECRET, json!({"sub": "nobody"}))),
-        ("without expiry", forged(Algorithm::HS256, TOKEN_SECRET, json!({"exp": null}))),
+        ("another algorithm", forged(Algorithm::HS512, TOKEN_SECRET, &json!({}))),
+        ("another key", forged(Algorithm::HS256, "another secret of sufficient size!!", &json!({}))),
+        ("expired", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"exp": now - 1}))),
+        ("for another service", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"aud": "other"}))),
+        ("of another epoch", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"epoch": 1}))),
+        ("of nobody", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"sub": "nobody"}))),
+        ("without expiry", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"exp": null}))),
     ];
     for (what, token) in bad {
         let answer = site.get_as(&token, "/users/me").await;

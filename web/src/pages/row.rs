@@ -59,9 +59,9 @@ pub(crate) struct Row {
     /// What is wrong, if anything.
     pub(crate) trouble: Option<String>,
     pub(crate) country_code: String,
-    /// City and country as far as known.
+    /// The city, else the country: the code beside it says the rest.
     pub(crate) city: String,
-    /// With the region between them.
+    /// City, region and country as far as known.
     pub(crate) place: String,
     pub(crate) chips: Vec<Chip>,
     pub(crate) bars: [Bar; 3],
@@ -83,7 +83,7 @@ impl Row {
             health: view.health().name(),
             trouble: trouble(view, rule, now),
             country_code: place.country_code.clone(),
-            city: joined(&[&place.city, &place.country]),
+            city: if place.city.is_empty() { place.country.clone() } else { place.city.clone() },
             place: joined(&[&place.city, &place.region, &place.country]),
             chips: reading.map(|reading| chips(reading, view.health())).unwrap_or_default(),
             bars: [
