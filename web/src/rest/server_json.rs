@@ -4,7 +4,7 @@ use mect_fleet::reading::percent;
 use mect_fleet::{Health, Reading, ServerView, Service, Timestamp, ranking};
 use serde::{Serialize, Serializer};
 
-/// The old shape, and `health` and `score`, which are ours.
+/// The old shape, and `health`, `score` and `failure`, which are ours.
 #[derive(Serialize)]
 pub(crate) struct ServerJson<'a> {
     #[serde(serialize_with = "text")]
@@ -22,6 +22,8 @@ pub(crate) struct ServerJson<'a> {
     health: &'static str,
     /// Rank, lower is better; null for a server that clients are not sent to.
     score: Option<f64>,
+    /// Why the latest scrape failed; null when it worked.
+    failure: Option<&'static str>,
     #[serde(serialize_with = "optional_text")]
     last_heartbeat: Option<Timestamp>,
     #[serde(serialize_with = "optional_text")]
@@ -67,6 +69,7 @@ impl<'a> ServerJson<'a> {
             status: if health.is_reachable() { Health::Active.name() } else { health.name() },
             health: health.name(),
             score: view.is_listed().then(|| (ranking::score(view) * 10_000.0).round() / 10_000.0),
+            failure: standing.last_failure.as_ref().map(|failure| failure.reason.name()),
             last_heartbeat: standing.last_heartbeat,
             first_heartbeat: standing.first_heartbeat,
             load: LoadJson {
