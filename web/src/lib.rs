@@ -1,10 +1,10 @@
 //! REST, pages and Prometheus endpoints of the fleet.
 //!
 //! Everything is handed in through [`Parts`]; this crate reads neither environment nor files, and knows nothing of
-//! how servers are scraped. A request passes, from the outside in: security headers ([`headers`]), error pages for
-//! browsers ([`pages::error`]), panic and time limits ([`router`]), the cross-site check, and the access table
-//! ([`access`]), which refuses every route that it does not name. Then come the handlers: [`rest`] for programs,
-//! [`pages`] for people, [`probes`] for the machinery around us.
+//! how servers are scraped. A request passes, from the outside in: security headers (`headers`), error pages for
+//! browsers (`pages::error`), panic and time limits (`router`), the cross-site check, and the access table
+//! (`access`), which refuses every route that it does not name. Then come the handlers: `rest` for programs,
+//! `pages` for people, `probes` for the machinery around us.
 
 mod access;
 mod app;
