@@ -135,3 +135,6 @@ fn row(values: [u64; COLUMNS]) -> Result<Row, BlockError> {
         sessions: small(sessions)?,
     })
 }
+
+#[cfg(test)]
+mod tests;
