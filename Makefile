@@ -45,6 +45,7 @@ lint:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 	echo '== licences and sources of dependencies'
 	if cargo deny --version >/dev/null 2>&1; then
+		cargo fetch --locked
 		cargo deny --offline --config .deny.toml check bans licenses sources
 	else
 		echo 'not checked: cargo-deny is not installed (cargo install cargo-deny)'
