@@ -18,3 +18,4 @@ pub mod record;
 pub mod run;
 pub mod schedule;
 pub mod scrape;
+pub mod simulate;

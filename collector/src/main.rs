@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use mect_collector::config::{Config, ConfigError, Variables};
-use mect_collector::{logging, run};
+use mect_collector::{logging, run, simulate};
 
 /// Exit code of a configuration that cannot be used.
 const BAD_CONFIG: u8 = 2;
@@ -24,6 +24,8 @@ enum Command {
     Serve(ConfigPath),
     /// Read the configuration and the target files, say what is wrong, start nothing.
     CheckConfig(ConfigPath),
+    /// Serve many simulated exporters on 127.x.y.z, for demonstrations and load tests.
+    Simulate(Simulate),
 }
 
 #[derive(Args)]
@@ -31,6 +33,34 @@ struct ConfigPath {
     /// Configuration file; without one the defaults hold.
     #[arg(long, short, env = "MECT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Simulate {
+    /// Number of simulated servers.
+    #[arg(long, default_value_t = 200)]
+    servers: u32,
+    /// Port on which all of them listen, each at its own loopback address.
+    #[arg(long, default_value_t = 19776)]
+    port: u16,
+    /// Samples on each page, about.
+    #[arg(long)]
+    samples: Option<usize>,
+    /// `demo`: some are slow, failing or flapping. `load`: all are healthy and cheap.
+    #[arg(long, value_enum, default_value_t = Profile::Demo)]
+    profile: Profile,
+    /// Makes another fleet.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where to write the target file, in `file_sd` format.
+    #[arg(long, value_name = "FILE")]
+    targets: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Profile {
+    Demo,
+    Load,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +71,19 @@ fn main() -> ExitCode {
             run::serve(config)
         }),
         Command::CheckConfig(path) => load(&path).and_then(|(config, _)| run::check(&config)),
+        Command::Simulate(options) => run::simulate(
+            simulate::Options {
+                servers: options.servers,
+                port: options.port,
+                samples: options.samples,
+                profile: match options.profile {
+                    Profile::Demo => simulate::Profile::Demo,
+                    Profile::Load => simulate::Profile::Load,
+                },
+                seed: options.seed,
+            },
+            options.targets.as_deref(),
+        ),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

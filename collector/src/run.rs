@@ -1,9 +1,10 @@
 //! Joins the parts: opens the store, starts each loop, and ends them in the order in which data flows.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use mect_fleet::store::embedded::{self, Embedded};
 use mect_fleet::store::{Recorder, Store};
 use mect_fleet::{Fleet, Timestamp};
@@ -20,10 +21,10 @@ use crate::config::{Config, ConfigError, Web};
 use crate::discovery::{Discovery, TargetSet, file_sd};
 use crate::engine::{self, Engine};
 use crate::metrics::{self, Metrics};
-use crate::parse;
 use crate::record::Writer;
 use crate::schedule::Schedule;
 use crate::scrape::{Limits, Scraper};
+use crate::{parse, simulate};
 
 mod identity;
 mod limits;
@@ -192,4 +193,35 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     }
     println!("The configuration is good: {targets} targets, pages at http://{}", config.web.listen);
     Ok(())
+}
+
+/// Serves simulated exporters until SIGINT or SIGTERM.
+///
+/// # Errors
+/// The port is in use, or the target file cannot be written.
+pub fn simulate(options: simulate::Options, targets: Option<&Path>) -> anyhow::Result<()> {
+    if options.servers == 0 {
+        bail!("--servers: give 1 or more");
+    }
+    limits::raise_open_files(options.servers as usize);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let port = options.port;
+        let simulation = simulate::Simulation::bind(options).with_context(|| {
+            format!("cannot listen on port {port} of the loopback device; choose another by --port")
+        })?;
+        if let Some(path) = targets {
+            simulation.write_targets(path).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        println!("simulating exporters on port {}", simulation.local_port());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            // Without a signal handler the process just ends at the signal, which is as good.
+            let _ = stop_signal().await;
+            stopped.cancel();
+        });
+        simulation.serve(stop).await;
+        Ok(())
+    })
 }

@@ -62,8 +62,11 @@ pub fn simulate(plan: &Plan, directory: &Path) -> Running {
 }
 
 /// Pages that the fleet has served so far.
-pub fn pages_served(_simulation: &Running) -> u64 {
-    0
+pub fn pages_served(directory: &Path) -> u64 {
+    let targets = mect_collector::discovery::file_sd::read(&directory.join(TARGETS)).unwrap();
+    let url = format!("http://{}/served", targets[0].endpoint.authority());
+    let served = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+    served.trim().parse().unwrap()
 }
 
 fn mect(plan: &Plan, home: &Path, targets: &Path) -> Running {

@@ -4,7 +4,7 @@
 //! `cargo bench -p mect-collector --bench fleet`. Set `MECT_BENCH_TARGETS`, `MECT_BENCH_INTERVAL` (seconds) and
 //! `MECT_BENCH_SECONDS` (measured time of each) for another fleet; `MECT_BENCH_ONLY` names one contender.
 
-#![allow(clippy::unwrap_used, reason = "a failed step ends the bench")]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a failed step ends the bench")]
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ mod floor;
 mod process;
 
 use contenders::Contender;
-use process::{Running, Usage};
+use process::Usage;
 
 /// Size of the fleet, rhythm and length of a run.
 #[derive(Debug, Clone, Copy)]
@@ -53,21 +53,21 @@ fn main() {
         plan.targets, plan.interval, plan.samples, plan.seconds
     );
     let directory = tempfile::tempdir().unwrap();
-    let simulation = contenders::simulate(&plan, directory.path());
+    let _simulation = contenders::simulate(&plan, directory.path());
     let costs: Vec<Cost> = Contender::ALL
         .into_iter()
         .filter(|contender| only.as_ref().is_none_or(|only| only == contender.name()))
-        .map(|contender| measure(&plan, contender, directory.path(), &simulation))
+        .map(|contender| measure(&plan, contender, directory.path()))
         .collect();
     print_ratios(&costs);
 }
 
-fn measure(plan: &Plan, contender: Contender, directory: &Path, simulation: &Running) -> Cost {
+fn measure(plan: &Plan, contender: Contender, directory: &Path) -> Cost {
     let running = contender.start(plan, directory);
     std::thread::sleep(Duration::from_secs(u64::from(2 * plan.interval)));
-    let (before, served) = (running.usage(), contenders::pages_served(simulation));
+    let (before, served) = (running.usage(), contenders::pages_served(directory));
     std::thread::sleep(Duration::from_secs(u64::from(plan.seconds)));
-    let (after, scrapes) = (running.usage(), contenders::pages_served(simulation) - served);
+    let (after, scrapes) = (running.usage(), contenders::pages_served(directory) - served);
     let cost = Cost {
         name: contender.name(),
         cpu_micros: Usage::cpu_between(&before, &after).as_secs_f64() * 1e6 / scrapes as f64,
