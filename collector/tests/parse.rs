@@ -1,6 +1,8 @@
 //! Pages kept as files: each page in `valid` reads as the text beside it says, each in `invalid` is refused in the
 //! words beside it. `BLESS=1 cargo test --test parse` writes those texts anew; the difference is then reviewed.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
