@@ -1,12 +1,13 @@
 //! The history role: blocks and tail read as one.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use async_trait::async_trait;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::row::Row;
-use super::tables::{DayTable, TAIL, TRANSITIONS, TRANSITIONS_BY_TIME, day_name, days};
+use super::tables::{DayTable, Key, TAIL, TRANSITIONS, TRANSITIONS_BY_TIME, day_name, days, slot};
 use super::{Embedded, block, document};
 use crate::health::Transition;
 use crate::server::ServerId;
@@ -44,12 +45,29 @@ fn points(txn: &ReadTransaction, server: ServerId, range: Range<Timestamp>) -> R
     }
     let (start, end) = (range.start.as_millis(), range.end.as_millis());
     rows.retain(|row: &Row| (start..end).contains(&row.at_ms));
-    for entry in txn.open_table(TAIL)?.range((&key, start)..(&key, end))? {
-        let (key, row) = entry?;
-        rows.push(Row::decode(key.value().1, row.value()));
-    }
+    add_tail(txn, &key, start..end, &mut rows)?;
     in_order(&mut rows);
     Ok(rows.iter().filter_map(Row::point).collect())
+}
+
+/// Adds the rows of the tail, skipping from slot to slot over those of other servers.
+fn add_tail(txn: &ReadTransaction, key: &Key, range: Range<i64>, rows: &mut Vec<Row>) -> Result<()> {
+    let tail = txn.open_table(TAIL)?;
+    let mut from = (slot(range.start), range.start);
+    while let Some(entry) = tail.range((from.0, key, from.1)..(slot(range.end) + 1, key, i64::MIN))?.next() {
+        let entry = entry?;
+        let (slot, found, at_ms) = entry.0.value();
+        from = match found.cmp(key) {
+            Ordering::Less => (slot, i64::MIN),
+            Ordering::Greater => (slot + 1, i64::MIN),
+            Ordering::Equal if at_ms >= range.end => break,
+            Ordering::Equal => {
+                rows.push(Row::decode(at_ms, entry.1.value()));
+                (slot, at_ms + 1)
+            }
+        };
+    }
+    Ok(())
 }
 
 /// The rows of a block; none, and a warning, when it is damaged: one bad block must not hide the rest.

@@ -7,7 +7,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::row::{ROW_BYTES, Row};
 use super::standing::{self, Age};
-use super::tables::{Key, STANDINGS, TAIL, TRANSITIONS, TRANSITIONS_BY_TIME};
+use super::tables::{Key, STANDINGS, TAIL, TRANSITIONS, TRANSITIONS_BY_TIME, slot};
 use super::{Embedded, document, history};
 use crate::health::Transition;
 use crate::server::ServerId;
@@ -62,7 +62,7 @@ impl Recorder for Embedded {
 }
 
 struct Tables<'txn> {
-    tail: Table<'txn, (&'static Key, i64), &'static [u8; ROW_BYTES]>,
+    tail: Table<'txn, (i64, &'static Key, i64), &'static [u8; ROW_BYTES]>,
     standings: Table<'txn, &'static Key, &'static [u8]>,
     transitions: Table<'txn, (&'static Key, u64), &'static [u8]>,
     transitions_by_time: Table<'txn, (i64, &'static Key, u64), ()>,
@@ -83,7 +83,7 @@ impl<'txn> Tables<'txn> {
     fn put(&mut self, record: &Record) -> Result<()> {
         let key = record.report.server.key();
         let row = Row::of(record);
-        self.tail.insert((&key, row.at_ms), &row.encode())?;
+        self.tail.insert((slot(row.at_ms), &key, row.at_ms), &row.encode())?;
         // A batch that comes late, from a spool for example, must not set the standing back.
         let stored = self.standings.get(&key)?.and_then(|stored| Age::peek(stored.value()));
         if stored.is_none_or(|stored| stored < Age::of(record)) {

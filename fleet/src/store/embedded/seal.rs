@@ -1,36 +1,44 @@
 //! Sealing: moves points from the tail into the block of their day.
 //!
-//! Works in slices. Each is planned on a snapshot, which is where the time goes (decode, merge, compress), and applied
-//! in a short write transaction, so that recording goes on in between. A crash between two slices loses nothing: every
-//! point is either in the tail or in a block. Points that arrive late, for a day that has a block already, are merged
-//! into it the same way.
+//! Works in slices of some servers each. A slice is planned on a snapshot, which is where the time goes (decode, merge,
+//! compress), and applied in a short write transaction, so that recording goes on in between. A crash between two
+//! slices loses nothing: every point is either in the tail or in a block. Points that arrive late, for a day that has a
+//! block already, are merged into it the same way.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redb::{ReadTransaction, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::row::Row;
-use super::tables::{DayTable, Key, TAIL, day_name};
+use super::tables::{DayTable, Key, STANDINGS, TAIL, day_name, slot};
 use super::{Embedded, block, history};
 use crate::server::ServerId;
 use crate::store::{Result, StoreError};
 use crate::time::Timestamp;
 
-/// A server is sealed when its oldest point in the tail is older than this …
+/// Sealing starts when the oldest point of the tail is older than this …
 const SEAL_AFTER: Duration = Duration::from_secs(2 * 60 * 60);
-/// … and keeps points younger than this. The gap makes a block change once an hour, not at every call.
+/// … and leaves points younger than this. The gap makes a block change once an hour, not at every call.
 const KEEP: Duration = Duration::from_secs(60 * 60);
-/// Points moved by one write transaction: the longest that recording waits, some 10 ms plus a disk sync.
-const SLICE_POINTS: usize = 4096;
+/// Servers in a slice. With an hour's points each it holds up recording for some 20 ms and a disk sync.
+const SLICE_SERVERS: usize = 128;
+/// Points at which a slice is cut short, its servers to be taken up again: more wait after a long stop of maintenance
+/// or a replay.
+const SLICE_POINTS: usize = 8192;
 
 impl Embedded {
     /// Seals what is old enough, drops what is older than the day of `oldest`; returns the number of points sealed.
     pub(super) async fn seal(&self, now: Timestamp, oldest: Timestamp) -> Result<u64> {
+        let due = (now - SEAL_AFTER).as_millis();
+        let is_due = |txn: &ReadTransaction| Ok(txn.open_table(TAIL)?.first()?.map(|first| first.0.value().0));
+        if self.read(is_due).await?.is_none_or(|first| first >= slot(due)) {
+            return Ok(0);
+        }
         let mut sealed = 0;
         let mut from = Some(Key::default());
         while let Some(start) = from {
-            let plan = self.read(move |txn| Plan::make(txn, start, now, oldest)).await?;
+            let plan = self.read(move |txn| Plan::make(txn, start, now - KEEP, oldest)).await?;
             from = plan.next;
             if !plan.moved.is_empty() {
                 sealed += plan.sealed;
@@ -46,52 +54,59 @@ impl Embedded {
 struct Plan {
     /// New blocks, by day.
     blocks: BTreeMap<i64, Vec<(Key, Vec<u8>)>>,
-    /// Rows to take from the tail. Named one by one: a late point may join them before the plan is applied.
-    moved: Vec<(Key, i64)>,
+    /// Rows to take from the tail, as slot, server, time. Named one by one: a late point may join them before the plan
+    /// is applied.
+    moved: Vec<(i64, Key, i64)>,
     sealed: u64,
     /// Where the next slice starts; `None` after the last server.
     next: Option<Key>,
 }
 
 impl Plan {
-    fn make(txn: &ReadTransaction, start: Key, now: Timestamp, oldest: Timestamp) -> Result<Self> {
-        let (due, keep) = ((now - SEAL_AFTER).as_millis(), (now - KEEP).as_millis());
-        let tail = txn.open_table(TAIL)?;
-        let mut plan = Self { next: Some(start), ..Self::default() };
-        while plan.moved.len() < SLICE_POINTS {
-            let Some(start) = plan.next else { break };
-            let Some(first) = tail.range((&start, i64::MIN)..)?.next().transpose()? else {
-                plan.next = None;
+    /// Plans the points before `end` of the servers from `start` on.
+    fn make(txn: &ReadTransaction, start: Key, end: Timestamp, oldest: Timestamp) -> Result<Self> {
+        // Whoever has points has a standing; the last slice is open-ended all the same.
+        let beyond = txn.open_table(STANDINGS)?.range::<&Key>(&start..)?.nth(SLICE_SERVERS).transpose()?;
+        let beyond = beyond.map(|(key, _)| *key.value());
+        let mut plan = Self { next: beyond, ..Self::default() };
+        let mut rows_by_server = BTreeMap::<Key, Vec<Row>>::new();
+        let (tail, end) = (txn.open_table(TAIL)?, end.as_millis());
+        let mut from = i64::MIN;
+        while let Some(first) = tail.range((from, &start, i64::MIN)..(slot(end) + 1, &Key::default(), i64::MIN))?.next()
+        {
+            let (first, _) = first?;
+            let (slot, key, _) = first.value();
+            if *key < start {
+                from = slot;
+                continue;
+            }
+            from = slot + 1;
+            let slot_end = beyond.as_ref().map_or((from, &[0; 8], i64::MIN), |beyond| (slot, beyond, i64::MIN));
+            for entry in tail.range((slot, &start, i64::MIN)..slot_end)? {
+                let (key, row) = entry?;
+                let (_, key, at_ms) = key.value();
+                if at_ms < end {
+                    plan.moved.push((slot, *key, at_ms));
+                    rows_by_server.entry(*key).or_default().push(Row::decode(at_ms, row.value()));
+                }
+            }
+            if plan.moved.len() >= SLICE_POINTS {
+                plan.next = Some(start);
                 break;
-            };
-            let (&key, at_ms) = first.0.value();
-            plan.next = next_key(key);
-            if at_ms < due {
-                let room = SLICE_POINTS - plan.moved.len();
-                let mut rows = Vec::new();
-                for entry in tail.range((&key, i64::MIN)..(&key, keep))?.take(room) {
-                    let (key, row) = entry?;
-                    rows.push(Row::decode(key.value().1, row.value()));
-                }
-                if rows.len() == room {
-                    plan.next = Some(key);
-                }
-                plan.add(txn, key, &rows, oldest)?;
             }
         }
+        rows_by_server.into_iter().try_for_each(|(key, rows)| plan.add(txn, key, &rows, oldest))?;
         Ok(plan)
     }
 
-    /// Plans the move of `rows`, which are in order of time.
+    /// Plans the blocks of `rows`, which are in order of time.
     fn add(&mut self, txn: &ReadTransaction, key: Key, rows: &[Row], oldest: Timestamp) -> Result<()> {
-        self.moved.extend(rows.iter().map(|row| (key, row.at_ms)));
         let day = |row: &Row| Timestamp::from_millis(row.at_ms).day();
         for rows in rows.chunk_by(|a, b| day(a) == day(b)) {
             let day = rows.first().map_or(i64::MIN, day);
             if day >= oldest.day() {
                 self.sealed += rows.len() as u64;
-                let block = merged(txn, key, day, rows)?;
-                self.blocks.entry(day).or_default().push((key, block));
+                self.blocks.entry(day).or_default().push((key, merged(txn, key, day, rows)?));
             }
         }
         Ok(())
@@ -106,8 +121,8 @@ impl Plan {
             }
         }
         let mut tail = txn.open_table(TAIL)?;
-        for (key, at_ms) in &self.moved {
-            tail.remove((key, *at_ms))?;
+        for (slot, key, at_ms) in &self.moved {
+            tail.remove((*slot, key, *at_ms))?;
         }
         Ok(())
     }
@@ -127,16 +142,9 @@ fn merged(txn: &ReadTransaction, key: Key, day: i64, rows: &[Row]) -> Result<Vec
     all.extend_from_slice(rows);
     history::in_order(&mut all);
     if all.len() > block::MAX_POINTS {
-        tracing::warn!(
-            day,
-            surplus = all.len() - block::MAX_POINTS,
-            "too many points in one day; the latest are dropped"
-        );
+        let surplus = all.len() - block::MAX_POINTS;
+        tracing::warn!(day, surplus, "too many points in one day; the latest are dropped");
         all.truncate(block::MAX_POINTS);
     }
     block::encode(&all).map_err(StoreError::backend)
-}
-
-fn next_key(key: Key) -> Option<Key> {
-    u64::from_be_bytes(key).checked_add(1).map(u64::to_be_bytes)
 }

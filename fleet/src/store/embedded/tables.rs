@@ -19,8 +19,8 @@ pub(super) const TRANSITIONS: TableDefinition<'_, (&Key, u64), &[u8]> = TableDef
 /// Milliseconds, server and number: the log of all servers in order of time.
 pub(super) const TRANSITIONS_BY_TIME: TableDefinition<'_, (i64, &Key, u64), ()> =
     TableDefinition::new("transitions_by_time");
-/// Server and milliseconds → row: points that no block holds yet.
-pub(super) const TAIL: TableDefinition<'_, (&Key, i64), &[u8; ROW_BYTES]> = TableDefinition::new("tail");
+/// Slot, server and milliseconds → row: points that no block holds yet.
+pub(super) const TAIL: TableDefinition<'_, (i64, &Key, i64), &[u8; ROW_BYTES]> = TableDefinition::new("tail");
 /// Name → document.
 pub(super) const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
 /// Digest → document.
@@ -29,6 +29,16 @@ pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefiniti
 pub(super) const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 /// The key in [`META`] of the layout's version.
 pub(super) const SCHEMA: &str = "schema";
+
+/// Length of a slot of the tail. Slots come first in the key so that a batch falls on a few neighbouring pages instead
+/// of one page per server: every touched page is written in full. Longer slots spread batches over more pages, shorter
+/// ones make a reader of one server look into more of them: 720 for two hours.
+const SLOT_MS: i64 = 10_000;
+
+/// The slot of the tail that holds `at_ms`.
+pub(super) const fn slot(at_ms: i64) -> i64 {
+    at_ms.div_euclid(SLOT_MS)
+}
 
 const DAY_PREFIX: &str = "history-";
 
