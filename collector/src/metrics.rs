@@ -1,11 +1,13 @@
 //! What the collector says of itself at `/metrics`, under the prefix `mect_`.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use mect_fleet::{Fleet, Health};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -54,8 +56,6 @@ pub struct Metrics {
     pub record_failures: Counter,
     /// Flips of health by state entered.
     pub transitions: Family<Entered, Counter>,
-    /// Size of the store on disk, in bytes.
-    pub store_bytes: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -74,7 +74,6 @@ impl Metrics {
             recorded: Counter::default(),
             record_failures: Counter::default(),
             transitions: Family::default(),
-            store_bytes: Gauge::default(),
         };
         let mect = registry.sub_registry_with_prefix("mect");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -93,37 +92,43 @@ impl Metrics {
         mect.register("records", "Records made durable", metrics.recorded.clone());
         mect.register("record_failures", "Failed attempts to record", metrics.record_failures.clone());
         mect.register("transitions", "Flips of health", metrics.transitions.clone());
-        mect.register_with_unit("store", "Size of the store on disk", Unit::Bytes, metrics.store_bytes.clone());
         metrics
     }
 }
 
-/// Counts servers by health when it is scraped.
-#[derive(Debug)]
-struct Servers(FleetHandle);
+/// What is looked up when `/metrics` is read: servers by health, and the size of the data directory.
+struct OnDemand {
+    fleet: Arc<Fleet>,
+    data_dir: PathBuf,
+}
 
-struct FleetHandle(Arc<Fleet>);
-
-impl std::fmt::Debug for FleetHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Fleet")
+impl fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnDemand").field("data_dir", &self.data_dir).finish_non_exhaustive()
     }
 }
 
-impl Collector for Servers {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let view = self.0.0.view();
-        let gauge = ConstGauge::new(0i64);
-        let mut servers = encoder.encode_descriptor("mect_servers", "Servers by health", None, gauge.metric_type())?;
+impl Collector for OnDemand {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let view = self.fleet.view();
+        let mut servers = encoder.encode_descriptor("mect_servers", "Servers by health", None, MetricType::Gauge)?;
         for health in Health::ALL {
             let count = ConstGauge::new(view.count(health) as i64);
             count.encode(servers.encode_family(&[("health", health.name())])?)?;
         }
-        Ok(())
+        let help = "Size of the data directory";
+        let size = encoder.encode_descriptor("mect_store", help, Some(&Unit::Bytes), MetricType::Gauge)?;
+        ConstGauge::new(directory_bytes(&self.data_dir) as i64).encode(size)
     }
 }
 
-/// Registers the counts of servers by health.
-pub fn register_servers(registry: &mut Registry, fleet: Arc<Fleet>) {
-    registry.register_collector(Box::new(Servers(FleetHandle(fleet))));
+/// Bytes of the files in a directory; what cannot be read counts as nothing.
+fn directory_bytes(directory: &Path) -> u64 {
+    let files = std::fs::read_dir(directory).into_iter().flatten();
+    files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum()
+}
+
+/// Registers what is looked up on demand.
+pub fn register_on_demand(registry: &mut Registry, fleet: Arc<Fleet>, data_dir: PathBuf) {
+    registry.register_collector(Box::new(OnDemand { fleet, data_dir }));
 }

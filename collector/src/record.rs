@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mect_fleet::store::{Record, Recorder};
-use mect_fleet::{Fleet, Timestamp};
+use mect_fleet::{FailureReason, Fleet, Health, Timestamp, Transition};
 use tokio::sync::mpsc;
 
 use crate::metrics::{Entered, Metrics};
@@ -75,17 +75,17 @@ impl Writer {
             pause = (pause * 2).min(RETRY_AT_MOST);
         }
         self.metrics.recorded.inc_by(batch.len() as u64);
-        for transition in batch.iter().filter_map(|record| record.transition.as_ref()) {
-            self.metrics.transitions.get_or_create(&Entered { to: transition.to.name() }).inc();
-            tracing::info!(
-                server = %transition.server,
-                from = transition.from.name(),
-                to = transition.to.name(),
-                reason = transition.reason.map(|reason| reason.name()),
-                checks = transition.checks,
-                "health changed"
-            );
-        }
+        batch.iter().filter_map(|record| record.transition.as_ref()).for_each(|transition| self.tell(transition));
         self.fleet.apply(&batch);
+    }
+    fn tell(&self, transition: &Transition) {
+        let Transition { server, from, to, reason, checks, .. } = transition;
+        self.metrics.transitions.get_or_create(&Entered { to: to.name() }).inc();
+        // The start of a large fleet is no news of any one server.
+        if (*from, *to) == (Health::Pending, Health::Active) {
+            return tracing::debug!(%server, "first heartbeat");
+        }
+        let reason = reason.map(FailureReason::name);
+        tracing::info!(%server, from = from.name(), to = to.name(), reason, checks, "health changed");
     }
 }

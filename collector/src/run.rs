@@ -53,7 +53,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
 
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    metrics::register_servers(&mut registry, fleet.clone());
+    metrics::register_on_demand(&mut registry, fleet.clone(), config.store.data_dir.clone());
 
     let mut discovery = Discovery::new(&config, fleet.clone());
     discovery.refresh().await?;

@@ -122,8 +122,8 @@ fn connect_failure(error: &io::Error) -> Failure {
         // No way out of this machine, no port, no descriptor, no memory, forbidden: our own trouble.
         _ => FailureReason::Local,
     };
-    let detail = if reason == FailureReason::ConnRefused { String::new() } else { error.to_string() };
-    Failure::new(reason, detail)
+    let says_it_all = matches!(reason, FailureReason::ConnRefused | FailureReason::Reset);
+    Failure::new(reason, if says_it_all { String::new() } else { error.to_string() })
 }
 
 /// Names the fault of a response that broke.
@@ -143,7 +143,9 @@ pub(super) fn response_failure(error: &hyper::Error, budget: &Budget) -> Failure
     } else {
         FailureReason::Reset
     };
-    Failure::new(reason, cause.to_string())
+    // "Connection reset by peer" would only say the reason again.
+    let detail = if reason == FailureReason::Reset { String::new() } else { cause.to_string() };
+    Failure::new(reason, detail)
 }
 
 fn root_cause(error: &hyper::Error) -> &(dyn Error + 'static) {
