@@ -1,6 +1,6 @@
 //! CPU per scrape and memory of the exporter, against Debian's node_exporter with the same collectors.
 //!
-//! Run it alone with `cargo bench -p mect-exporter --bench scrape`; `MECT_BENCH_SCRAPES` sets the number of scrapes.
+//! Run it alone with `cargo bench -p mect-exporter --bench scrape`; `BENCH_SCRAPES` sets the number of scrapes.
 //! Scrapes lie further apart than the exporter's cache of one second, so that each collects anew.
 
 #![allow(clippy::unwrap_used, reason = "a failed step ends the bench")]
@@ -45,7 +45,7 @@ struct Usage {
 }
 
 fn main() {
-    let scrapes = std::env::var("MECT_BENCH_SCRAPES").map_or(30, |text| text.parse().unwrap());
+    let scrapes = std::env::var("BENCH_SCRAPES").map_or(30, |text| text.parse().unwrap());
     println!("scrape: {scrapes} scrapes each, {APART:?} apart");
     let ours = measure(
         "mect-exporter",

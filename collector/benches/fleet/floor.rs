@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// Variable by which the bench starts itself as the floor.
-pub const REQUEST: &str = "MECT_BENCH_FLOOR";
+pub const REQUEST: &str = "BENCH_FLOOR";
 
 /// The interval in seconds and the target file, when this process is to be the floor.
 pub fn requested() -> Option<(u32, String)> {

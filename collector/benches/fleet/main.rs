@@ -1,8 +1,8 @@
 //! CPU per scrape and memory per target of the collector, against Prometheus, vmagent and a client that only fetches.
 //!
 //! All scrape the same simulated fleet, one after the other, on the same schedule. Run it alone with
-//! `cargo bench -p mect-collector --bench fleet`. Set `MECT_BENCH_TARGETS`, `MECT_BENCH_INTERVAL` (seconds) and
-//! `MECT_BENCH_SECONDS` (measured time of each) for another fleet; `MECT_BENCH_ONLY` names one contender.
+//! `cargo bench -p mect-collector --bench fleet`. Set `BENCH_TARGETS`, `BENCH_INTERVAL` (seconds) and
+//! `BENCH_SECONDS` (measured time of each) for another fleet; `BENCH_ONLY` names one contender.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a failed step ends the bench")]
 
@@ -42,12 +42,12 @@ fn main() {
         return floor::run(arguments);
     }
     let plan = Plan {
-        targets: setting("MECT_BENCH_TARGETS", 5_000),
-        interval: setting("MECT_BENCH_INTERVAL", 15),
+        targets: setting("BENCH_TARGETS", 5_000),
+        interval: setting("BENCH_INTERVAL", 15),
         samples: 100,
-        seconds: setting("MECT_BENCH_SECONDS", 45),
+        seconds: setting("BENCH_SECONDS", 45),
     };
-    let only = std::env::var("MECT_BENCH_ONLY").ok();
+    let only = std::env::var("BENCH_ONLY").ok();
     println!(
         "fleet: {} targets every {} s, about {} samples each; {} s measured after two rounds of warm-up",
         plan.targets, plan.interval, plan.samples, plan.seconds
