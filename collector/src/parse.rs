@@ -16,6 +16,7 @@
 //! | corner | here | server | expfmt |
 //! |---|---|---|---|
 //! | blanks (space, tab) at the start of a line and between tokens | skipped | same | same |
+//! | blanks at the end of a line | skipped | same | refused |
 //! | blanks before `{`; none after `}` | accepted | same | same |
 //! | no blank between a bare name and its value (`a-1`) | refused: it hides a misspelt name | accepted | accepted |
 //! | `{}`, one trailing comma in labels | accepted | same | same |
@@ -28,6 +29,8 @@
 //! | value beyond the range of a 64-bit float (`1e999`) | refused | refused | refused |
 //! | timestamp | signed 64-bit integer, milliseconds | digits only | same as here |
 //! | `TYPE` | `counter`, `gauge`, `histogram`, `summary`, `untyped` in lower case; blanks around are skipped | one blank before | any case |
+//! | `HELP` or `TYPE` without a name, `TYPE` without a kind | refused | refused | accepted |
+//! | no blank between `#` and the keyword (`#TYPE`) | a comment | a comment | the keyword |
 //! | second `TYPE` or `HELP` of a name, `TYPE` after its samples | refused, as the format says | accepted | refused |
 //! | the same series twice | accepted: the format leaves it undefined, and refusing would cost a hash per sample | refused when stored | accepted |
 //! | carriage return before the line feed | refused (kept in a comment or HELP) | same | same |

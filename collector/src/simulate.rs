@@ -45,7 +45,8 @@ pub struct Options {
     pub servers: u32,
     /// The port of every server; 0 takes a free one.
     pub port: u16,
-    /// Pads each page to about this many samples; `None` leaves it at what our exporter shows, about 150.
+    /// Pads each page to about this many samples; `None` leaves it at what a host of its
+    /// size shows, about 90 to 170.
     pub samples: Option<usize>,
     /// How the servers behave.
     pub profile: Profile,

@@ -165,18 +165,23 @@ impl Running {
         Self { port, options, stop }
     }
 
-    async fn connect(&self, server: u32) -> TcpStream {
-        TcpStream::connect((host::address(server), self.port)).await.unwrap()
+    async fn connect(&self, server: u32) -> io::Result<TcpStream> {
+        TcpStream::connect((host::address(server), self.port)).await
     }
 
     async fn get(&self, server: u32, path: &str) -> io::Result<(String, Vec<u8>)> {
-        let mut stream = self.connect(server).await;
+        let mut stream = self.connect(server).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         let head = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok((String::from_utf8(answer[..head].to_vec()).unwrap(), answer[head + 4..].to_vec()))
+    }
+
+    /// Connects and only reads: a write to a closed connection would make the kernel answer with a reset by itself.
+    async fn listen_to(&self, server: u32) -> io::Result<usize> {
+        self.connect(server).await?.read(&mut [0; 64]).await
     }
 
     /// A server that behaves so.
@@ -209,7 +214,7 @@ async fn each_address_shows_its_own_server() {
 #[tokio::test]
 async fn a_connection_can_be_kept() {
     let running = Running::start(options(3, Profile::Load));
-    let mut stream = running.connect(2).await;
+    let mut stream = running.connect(2).await.unwrap();
     for _ in 0..3 {
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
@@ -225,6 +230,10 @@ async fn troubled_servers_do_what_they_declare() {
     let get = async |behaviour| running.get(running.who(behaviour), "/metrics").await;
     let odd = async |odd| get(Behaviour::Odd(odd)).await.unwrap();
 
+    assert_eq!(
+        running.listen_to(running.who(Behaviour::Down)).await.unwrap_err().kind(),
+        io::ErrorKind::ConnectionReset
+    );
     assert!(get(Behaviour::Down).await.is_err());
     let (head, body) = odd(Odd::Html).await;
     assert!(head.contains("200 OK") && head.contains("text/html") && body.starts_with(b"<!doctype html>"));
