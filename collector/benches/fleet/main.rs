@@ -1,0 +1,104 @@
+//! CPU per scrape and memory per target of the collector, against Prometheus, vmagent and a client that only fetches.
+//!
+//! All scrape the same simulated fleet, one after the other, on the same schedule. Run it alone with
+//! `cargo bench -p mect-collector --bench fleet`. Set `BENCH_TARGETS`, `BENCH_INTERVAL` (seconds) and
+//! `BENCH_SECONDS` (measured time of each) for another fleet; `BENCH_ONLY` names one contender.
+
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a failed step ends the bench")]
+
+use std::path::Path;
+use std::time::Duration;
+
+mod contenders;
+mod floor;
+mod process;
+
+use contenders::Contender;
+use process::Usage;
+
+/// Size of the fleet, rhythm and length of a run.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    targets: u32,
+    interval: u32,
+    samples: u32,
+    seconds: u32,
+}
+
+/// What one contender cost.
+struct Cost {
+    name: &'static str,
+    cpu_micros: f64,
+    kib_per_target: f64,
+    scrapes: u64,
+}
+
+/// Goals: what we may cost in comparison. `None`: not compared.
+const GOALS: [(&str, f64, Option<f64>); 3] =
+    [("prometheus", 0.4, Some(16.0 / 265.0)), ("vmagent", 0.5, Some(16.0 / 38.0)), ("fetch only", 2.0, None)];
+
+fn main() {
+    if let Some(arguments) = floor::requested() {
+        return floor::run(arguments);
+    }
+    let plan = Plan {
+        targets: setting("BENCH_TARGETS", 5_000),
+        interval: setting("BENCH_INTERVAL", 15),
+        samples: 100,
+        seconds: setting("BENCH_SECONDS", 45),
+    };
+    let only = std::env::var("BENCH_ONLY").ok();
+    println!(
+        "fleet: {} targets every {} s, about {} samples each; {} s measured after two rounds of warm-up",
+        plan.targets, plan.interval, plan.samples, plan.seconds
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let _simulation = contenders::simulate(&plan, directory.path());
+    let costs: Vec<Cost> = Contender::ALL
+        .into_iter()
+        .filter(|contender| only.as_ref().is_none_or(|only| only == contender.name()))
+        .map(|contender| measure(&plan, contender, directory.path()))
+        .collect();
+    print_ratios(&costs);
+}
+
+fn measure(plan: &Plan, contender: Contender, directory: &Path) -> Cost {
+    let running = contender.start(plan, directory);
+    std::thread::sleep(Duration::from_secs(u64::from(2 * plan.interval)));
+    let (before, served) = (running.usage(), contenders::pages_served(directory));
+    std::thread::sleep(Duration::from_secs(u64::from(plan.seconds)));
+    let (after, scrapes) = (running.usage(), contenders::pages_served(directory) - served);
+    let cost = Cost {
+        name: contender.name(),
+        cpu_micros: Usage::cpu_between(&before, &after).as_secs_f64() * 1e6 / scrapes as f64,
+        kib_per_target: after.resident_kib as f64 / f64::from(plan.targets),
+        scrapes,
+    };
+    println!(
+        "{:<12} {:>8.1} µs CPU per scrape {:>8.1} KiB RSS per target   ({} scrapes)",
+        cost.name, cost.cpu_micros, cost.kib_per_target, cost.scrapes
+    );
+    cost
+}
+
+fn print_ratios(costs: &[Cost]) {
+    let of = |name: &str| costs.iter().find(|cost| cost.name == name);
+    let Some(ours) = of("mect") else { return };
+    for (name, cpu_goal, memory_goal) in GOALS {
+        let Some(peer) = of(name) else { continue };
+        let cpu = ours.cpu_micros / peer.cpu_micros;
+        print!("mect / {name}: CPU {cpu:.2} (goal ≤ {cpu_goal})");
+        if let Some(goal) = memory_goal {
+            print!(", memory {:.2} (goal ≤ {goal:.2})", ours.kib_per_target / peer.kib_per_target);
+        }
+        println!();
+    }
+    println!("mect: {:.1} KiB per target (goal ≤ 16)", ours.kib_per_target);
+}
+
+fn setting(name: &str, default: u32) -> u32 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: `{text}` is no number")),
+        Err(_) => default,
+    }
+}

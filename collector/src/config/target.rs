@@ -1,0 +1,126 @@
+//! One `[[targets]]` entry, and the labels that a target carries from whichever source it came.
+
+use std::collections::BTreeMap;
+
+use mect_fleet::{FlagsPatch, Place};
+use serde::Deserialize;
+
+use crate::discovery::Endpoint;
+
+/// A target given in the configuration file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetEntry {
+    /// `host:port` of the exporter, or a URL with a path.
+    pub address: String,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub hostname: String,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub country_code: String,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub country: String,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub region: String,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub city: String,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub gaming: Option<bool>,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub streaming: Option<bool>,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub paid: Option<bool>,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// Never deleted for silence.
+    #[serde(default, rename = "static")]
+    pub is_static: bool,
+    /// Show the agent key to this target although the connection is not encrypted.
+    #[serde(default)]
+    pub insecure_credentials: bool,
+}
+
+impl TargetEntry {
+    /// Says what is wrong with the address, if anything.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.address.parse::<Endpoint>().map(drop).map_err(|error| format!("`{}`: {error}", self.address))
+    }
+
+    /// What the entry says of the server.
+    pub fn labels(&self) -> Labels {
+        Labels {
+            hostname: self.hostname.clone(),
+            place: Place {
+                country_code: self.country_code.to_ascii_uppercase(),
+                country: self.country.clone(),
+                region: self.region.clone(),
+                city: self.city.clone(),
+            },
+            flags: FlagsPatch {
+                gaming: self.gaming,
+                streaming: self.streaming,
+                paid: self.paid,
+                enabled: self.enabled,
+            },
+            is_static: self.is_static,
+            insecure_credentials: self.insecure_credentials,
+        }
+    }
+}
+
+/// What a discovery source says of the server behind a target. Empty means unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// Name for people; the address when empty.
+    pub hostname: String,
+    /// Where it stands.
+    pub place: Place,
+    /// Flags of a server that is new.
+    pub flags: FlagsPatch,
+    /// Never deleted for silence.
+    pub is_static: bool,
+    /// The agent key may travel unencrypted.
+    pub insecure_credentials: bool,
+}
+
+impl Labels {
+    /// Reads the labels of a `file_sd` group. Labels that mean nothing to us are left alone, as Prometheus' users
+    /// expect.
+    ///
+    /// # Errors
+    /// A flag is neither `true` nor `false`.
+    pub fn from_map(labels: &BTreeMap<String, String>) -> Result<Self, String> {
+        let text = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        let flag = |name: &str| match labels.get(name).map(String::as_str) {
+            None | Some("") => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(format!("label `{name}`: `{other}` is not allowed; give true or false")),
+        };
+        Ok(Self {
+            hostname: text("hostname"),
+            place: Place {
+                country_code: text("country_code").to_ascii_uppercase(),
+                country: text("country"),
+                region: text("region"),
+                city: text("city"),
+            },
+            flags: FlagsPatch {
+                gaming: flag("gaming")?,
+                streaming: flag("streaming")?,
+                paid: flag("paid")?,
+                enabled: flag("enabled")?,
+            },
+            is_static: flag("static")?.unwrap_or(false),
+            insecure_credentials: flag("insecure_credentials")?.unwrap_or(false),
+        })
+    }
+}

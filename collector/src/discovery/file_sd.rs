@@ -1,0 +1,194 @@
+//! Target files in Prometheus' `file_sd` format: a list of groups, each with `targets` and `labels`, in JSON or YAML.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Deserialize;
+
+use super::{Candidate, Endpoint};
+use crate::config::Labels;
+
+/// A target file of 100,000 servers has about 20 MB; beyond this size it is something else.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Label by which Prometheus' users give another path.
+const PATH_LABEL: &str = "__metrics_path__";
+
+/// A file that cannot be used; says which, where and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct FileError {
+    path: PathBuf,
+    problem: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    targets: Vec<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// One file and its last good content.
+pub struct FileSource {
+    path: PathBuf,
+    seen: Option<(SystemTime, u64)>,
+    candidates: Vec<Candidate>,
+}
+
+impl FileSource {
+    /// A file that was not read yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), seen: None, candidates: Vec::new() }
+    }
+
+    /// Its targets as last read.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Makes the next [`refresh`](Self::refresh) read the file whatever its time.
+    pub fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    /// Reads the file if it changed; true when it did. After an error it is read again only when it changes again,
+    /// so that one mistake is logged once.
+    ///
+    /// # Errors
+    /// The file cannot be read or understood; the last good content stays.
+    pub fn refresh(&mut self) -> Result<bool, FileError> {
+        let metadata = std::fs::metadata(&self.path).and_then(|metadata| Ok((metadata.modified()?, metadata.len())));
+        let seen = match metadata {
+            Ok(seen) => seen,
+            // Told once, until the file is back.
+            Err(_) if self.seen == Some((SystemTime::UNIX_EPOCH, 0)) => return Ok(false),
+            Err(error) => {
+                self.seen = Some((SystemTime::UNIX_EPOCH, 0));
+                return Err(self.error(format!("cannot be read: {error}")));
+            }
+        };
+        if self.seen == Some(seen) {
+            return Ok(false);
+        }
+        self.seen = Some(seen);
+        self.candidates = read(&self.path)?;
+        Ok(true)
+    }
+
+    fn error(&self, problem: String) -> FileError {
+        FileError { path: self.path.clone(), problem }
+    }
+}
+
+/// Reads a target file.
+///
+/// # Errors
+/// It cannot be read, is no list of groups, or names a target that is none.
+pub fn read(path: &Path) -> Result<Vec<Candidate>, FileError> {
+    let error = |problem: String| FileError { path: path.to_owned(), problem };
+    let size = std::fs::metadata(path).map_err(|io| error(format!("cannot be read: {io}")))?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(error(format!("has {size} bytes; at most {MAX_FILE_BYTES} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|io| error(format!("cannot be read: {io}")))?;
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let groups: Vec<Group> = if is_json {
+        serde_json::from_str(&text).map_err(|json| error(json.to_string()))?
+    } else if text.trim().is_empty() {
+        Vec::new()
+    } else {
+        serde_saphyr::from_str(&text).map_err(|yaml| error(yaml.to_string()))?
+    };
+    candidates(groups).map_err(error)
+}
+
+fn candidates(groups: Vec<Group>) -> Result<Vec<Candidate>, String> {
+    let mut candidates = Vec::new();
+    for group in groups {
+        let labels = Labels::from_map(&group.labels)?;
+        for address in group.targets {
+            let refuse = |error| format!("target `{address}`: {error}");
+            let mut endpoint: Endpoint = address.parse().map_err(refuse)?;
+            if let Some(path) = group.labels.get(PATH_LABEL) {
+                endpoint = endpoint.with_path(path).map_err(refuse)?;
+            }
+            candidates.push(Candidate { endpoint, labels: labels.clone() });
+        }
+    }
+    Ok(candidates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn yaml_and_json_say_the_same() {
+        let yaml = "# fleet\n- targets: ['192.0.2.1:9776', \"192.0.2.2:9776\"]\n  labels:\n    country_code: de\n    gaming: 'true'\n    anything: else\n";
+        let json = r#"[{"targets":["192.0.2.1:9776","192.0.2.2:9776"],"labels":{"country_code":"de","gaming":"true","anything":"else"}}]"#;
+        let (_yaml, yaml) = file("targets.yml", yaml);
+        let (_json, json) = file("targets.json", json);
+        let candidates = read(&yaml).unwrap();
+        assert_eq!(candidates, read(&json).unwrap());
+        assert_eq!(candidates.len(), 2);
+        assert_eq!(candidates[0].labels.place.country_code, "DE");
+        assert_eq!(candidates[0].labels.flags.gaming, Some(true));
+    }
+
+    #[test]
+    fn another_path_may_be_given_as_prometheus_does() {
+        let (_keep, path) = file("t.yml", "- targets: [a:1]\n  labels: {__metrics_path__: /probe}\n");
+        assert_eq!(read(&path).unwrap()[0].endpoint.to_string(), "http://a:1/probe");
+    }
+
+    #[test]
+    fn a_file_without_targets_is_an_empty_set() {
+        for text in ["", "\n", "[]", "# nothing yet\n"] {
+            let (_keep, path) = file("t.yml", text);
+            assert_eq!(read(&path).map_err(|error| error.to_string()), Ok(vec![]), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (name, text, part) in [
+            ("t.json", "[{\"targets\": [}", "line 1"),
+            ("t.yml", "- target: [a:1]\n", "target"),
+            ("t.yml", "- targets: [a:1\n", "line"),
+            ("t.yml", "- targets: [nonsense]\n", "target `nonsense`: needs a port"),
+            ("t.yml", "- targets: [a:1]\n  labels: {paid: maybe}\n", "label `paid`: `maybe` is not allowed"),
+        ] {
+            let (_keep, path) = file(name, text);
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.starts_with(path.to_str().unwrap()) && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_broken_change_keeps_the_last_good_content_and_is_told_once() {
+        let (_keep, path) = file("t.yml", "- targets: [a:1]\n");
+        let mut source = FileSource::new(&path);
+        assert!(source.refresh().unwrap());
+        assert!(!source.refresh().unwrap());
+        std::fs::write(&path, "- targets: [a:1, b]\n").unwrap();
+        assert!(source.refresh().is_err());
+        assert!(!source.refresh().unwrap());
+        assert_eq!(source.candidates().len(), 1);
+        std::fs::remove_file(&path).unwrap();
+        assert!(source.refresh().is_err());
+        assert!(!source.refresh().unwrap());
+        assert_eq!(source.candidates().len(), 1);
+        std::fs::write(&path, "- targets: [a:1, b:1]\n").unwrap();
+        assert!(source.refresh().unwrap());
+        assert_eq!(source.candidates().len(), 2);
+    }
+}

@@ -1,0 +1,21 @@
+//! The collector: finds targets, scrapes them on schedule, reads and judges what they say, and records it.
+//!
+//! The way of one scrape, each step a module that knows only its own work:
+//!
+//! [`discovery`] (which targets) → [`schedule`] (when) → [`scrape`] (bytes) → [`parse`] (samples) →
+//! [`reading`] (cpu, ram, net, services) → `mect_fleet::health` (judgement) → [`record`] (store, then view).
+//!
+//! [`engine`] moves a target through these steps; [`run`] joins the parts and is the only place that knows them all.
+
+pub mod config;
+pub mod discovery;
+pub mod engine;
+pub mod logging;
+pub mod metrics;
+pub mod parse;
+pub mod reading;
+pub mod record;
+pub mod run;
+pub mod schedule;
+pub mod scrape;
+pub mod simulate;

@@ -1,0 +1,134 @@
+//! What the collector says of itself at `/metrics`, under the prefix `mect_`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mect_fleet::{Fleet, Health};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Label of scrapes: `success`, or the failure reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ScrapeResult {
+    /// The result.
+    pub result: &'static str,
+}
+
+/// Label of transitions: the state entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Entered {
+    /// The state.
+    pub to: &'static str,
+}
+
+/// The collector's own metrics; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Scrapes by result.
+    pub scrapes: Family<ScrapeResult, Counter>,
+    /// How long scrapes took.
+    pub scrape_duration: Histogram,
+    /// How late scrapes started.
+    pub scrape_lag: Histogram,
+    /// Regular ticks that passed unused.
+    pub ticks_skipped: Counter,
+    /// Page bytes read, after decompression.
+    pub page_bytes: Counter,
+    /// Samples read.
+    pub samples: Counter,
+    /// Targets known.
+    pub targets: Gauge,
+    /// Scrapes under way.
+    pub in_flight: Gauge,
+    /// Records that wait for the store.
+    pub queue: Gauge,
+    /// Records made durable.
+    pub recorded: Counter,
+    /// Failed attempts to record a batch.
+    pub record_failures: Counter,
+    /// Flips of health by state entered.
+    pub transitions: Family<Entered, Counter>,
+}
+
+impl Metrics {
+    /// Creates the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            scrapes: Family::default(),
+            scrape_duration: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            scrape_lag: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            ticks_skipped: Counter::default(),
+            page_bytes: Counter::default(),
+            samples: Counter::default(),
+            targets: Gauge::default(),
+            in_flight: Gauge::default(),
+            queue: Gauge::default(),
+            recorded: Counter::default(),
+            record_failures: Counter::default(),
+            transitions: Family::default(),
+        };
+        let mect = registry.sub_registry_with_prefix("mect");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        mect.register("collector_build", "Version of the collector", version);
+        mect.register("scrapes", "Scrapes by result", metrics.scrapes.clone());
+        let duration = "From start to last byte or failure";
+        mect.register_with_unit("scrape_duration", duration, Unit::Seconds, metrics.scrape_duration.clone());
+        let lag = "From when a scrape was due to its start";
+        mect.register_with_unit("scrape_lag", lag, Unit::Seconds, metrics.scrape_lag.clone());
+        mect.register("scrape_ticks_skipped", "Regular ticks that passed unused", metrics.ticks_skipped.clone());
+        mect.register_with_unit("page", "Page bytes read", Unit::Bytes, metrics.page_bytes.clone());
+        mect.register("samples", "Samples read", metrics.samples.clone());
+        mect.register("targets", "Targets known", metrics.targets.clone());
+        mect.register("scrapes_in_flight", "Scrapes under way", metrics.in_flight.clone());
+        mect.register("record_queue", "Records that wait for the store", metrics.queue.clone());
+        mect.register("records", "Records made durable", metrics.recorded.clone());
+        mect.register("record_failures", "Failed attempts to record", metrics.record_failures.clone());
+        mect.register("transitions", "Flips of health", metrics.transitions.clone());
+        metrics
+    }
+}
+
+/// What is looked up when `/metrics` is read: servers by health, and the size of the data directory.
+struct OnDemand {
+    fleet: Arc<Fleet>,
+    data_dir: PathBuf,
+}
+
+impl fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnDemand").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Collector for OnDemand {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let view = self.fleet.view();
+        let mut servers = encoder.encode_descriptor("mect_servers", "Servers by health", None, MetricType::Gauge)?;
+        for health in Health::ALL {
+            let count = ConstGauge::new(view.count(health) as i64);
+            count.encode(servers.encode_family(&[("health", health.name())])?)?;
+        }
+        let help = "Size of the data directory";
+        let size = encoder.encode_descriptor("mect_store", help, Some(&Unit::Bytes), MetricType::Gauge)?;
+        ConstGauge::new(directory_bytes(&self.data_dir) as i64).encode(size)
+    }
+}
+
+/// Bytes of the files in a directory; what cannot be read counts as nothing.
+fn directory_bytes(directory: &Path) -> u64 {
+    let files = std::fs::read_dir(directory).into_iter().flatten();
+    files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum()
+}
+
+/// Registers what is looked up on demand.
+pub fn register_on_demand(registry: &mut Registry, fleet: Arc<Fleet>, data_dir: PathBuf) {
+    registry.register_collector(Box::new(OnDemand { fleet, data_dir }));
+}

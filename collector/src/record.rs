@@ -1,0 +1,91 @@
+//! The way from a judged scrape to the store and, once durable, to the view.
+//!
+//! The queue is bounded by permits: the engine takes one before it starts a scrape, so every scrape that ran has its
+//! place, nothing is dropped, and a store that is too slow shows as skipped ticks instead of as memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mect_fleet::store::{Record, Recorder};
+use mect_fleet::{FailureReason, Fleet, Health, Timestamp, Transition};
+use tokio::sync::mpsc;
+
+use crate::metrics::{Entered, Metrics};
+
+/// Places in the queue: two seconds of the largest fleet that one collector scrapes in two minutes.
+const QUEUE_RECORDS: usize = 4096;
+/// Records that one commit holds at most.
+const BATCH_RECORDS: usize = 2048;
+/// After the first record of a batch, others are waited for this long: a commit costs a flush to disk, and half a
+/// second is little against a bound of 200 s.
+const BATCH_WINDOW: Duration = Duration::from_millis(500);
+/// Pause after a failed commit, doubled up to the limit.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// See [`RETRY_AFTER`].
+const RETRY_AT_MOST: Duration = Duration::from_secs(10);
+
+/// The engine's end of the queue.
+pub type Queue = mpsc::Sender<Record>;
+
+/// The recorder's end.
+pub struct Writer {
+    records: mpsc::Receiver<Record>,
+    store: Arc<dyn Recorder>,
+    fleet: Arc<Fleet>,
+    metrics: Metrics,
+}
+
+impl Writer {
+    /// A queue and its writer.
+    pub fn new(store: Arc<dyn Recorder>, fleet: Arc<Fleet>, metrics: Metrics) -> (Queue, Self) {
+        let (queue, records) = mpsc::channel(QUEUE_RECORDS);
+        (queue, Self { records, store, fleet, metrics })
+    }
+
+    /// Writes until every sender is gone and the queue is empty.
+    pub async fn run(mut self) {
+        let mut batch = Vec::new();
+        while self.records.recv_many(&mut batch, BATCH_RECORDS).await > 0 {
+            self.fill(&mut batch).await;
+            self.metrics.queue.set(self.records.len() as i64);
+            self.write(Arc::new(std::mem::take(&mut batch))).await;
+        }
+        self.fleet.publish(Timestamp::now());
+    }
+
+    async fn fill(&mut self, batch: &mut Vec<Record>) {
+        let window = tokio::time::sleep(BATCH_WINDOW);
+        tokio::pin!(window);
+        while batch.len() < BATCH_RECORDS {
+            let room = BATCH_RECORDS - batch.len();
+            tokio::select! {
+                () = &mut window => return,
+                received = self.records.recv_many(batch, room) => if received == 0 { return },
+            }
+        }
+    }
+
+    /// Commits a batch, however often it takes: recording is idempotent.
+    async fn write(&self, batch: Arc<Vec<Record>>) {
+        let mut pause = RETRY_AFTER;
+        while let Err(error) = self.store.record(Arc::clone(&batch)).await {
+            self.metrics.record_failures.inc();
+            tracing::error!(%error, records = batch.len(), "not recorded; trying again in {pause:?}");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_AT_MOST);
+        }
+        self.metrics.recorded.inc_by(batch.len() as u64);
+        batch.iter().filter_map(|record| record.transition.as_ref()).for_each(|transition| self.tell(transition));
+        self.fleet.apply(&batch);
+    }
+    fn tell(&self, transition: &Transition) {
+        let Transition { server, from, to, reason, checks, .. } = transition;
+        self.metrics.transitions.get_or_create(&Entered { to: to.name() }).inc();
+        // The start of a large fleet is no news of any one server.
+        if (*from, *to) == (Health::Pending, Health::Active) {
+            return tracing::debug!(%server, "first heartbeat");
+        }
+        let reason = reason.map(FailureReason::name);
+        tracing::info!(%server, from = from.name(), to = to.name(), reason, checks, "health changed");
+    }
+}

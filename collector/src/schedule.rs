@@ -1,0 +1,195 @@
+//! The schedule: when each target is scraped. Pure: it is told the time and opens no socket.
+//!
+//! A target's regular ticks lie at `phase + n × interval`, with the phase drawn from its identity and pinned to
+//! absolute time: the load is even, and a restarted collector keeps the rhythm. A target is either waiting here or
+//! in flight, never both, so no target is ever scraped twice at once. A tick that passes while its target is in flight
+//! is skipped and counted, never caught up in a burst.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use mect_fleet::ServerId;
+
+/// After a start, targets are scraped for the first time at this rate, so that a small fleet is seen at once and a
+/// large one does not begin with a burst: 5,000 targets spread over one interval of 120 s, more over no longer time.
+const FIRST_SCRAPES_PER_INTERVAL: u32 = 5_000;
+/// Two scrapes closer than this give rates that are mostly noise; a regular tick that close is skipped.
+const MIN_GAP: Duration = Duration::from_secs(5);
+/// A re-check comes at its delay ± a fifth, so that servers which fail together are not re-checked together.
+const RECHECK_SPREAD: f64 = 0.2;
+/// Re-checks may add this share to the base rate…
+const RECHECK_SHARE: f64 = 0.1;
+/// …but at least this many may happen in a burst, or a small fleet would have none.
+const RECHECK_BURST: f64 = 100.0;
+
+/// A point on the schedule's clock: milliseconds since the epoch that never step back.
+pub type Tick = u64;
+
+/// When each target is scraped.
+pub struct Schedule {
+    interval: u64,
+    recheck: u64,
+    waiting: BinaryHeap<Reverse<(Tick, ServerId, u32)>>,
+    /// Generation of each target: an entry of an older one on the heap is void.
+    targets: HashMap<ServerId, u32>,
+    next_generation: u32,
+    budget: RecheckBudget,
+}
+
+/// A target taken from the schedule, to be [put back](Schedule::put_back) when its scrape ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flight {
+    /// The server.
+    pub server: ServerId,
+    /// When it was due.
+    pub due: Tick,
+    generation: u32,
+}
+
+/// When a target comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// The time.
+    pub due: Tick,
+    /// Regular ticks that passed unused.
+    pub skipped: u64,
+}
+
+impl Schedule {
+    /// An empty schedule.
+    pub fn new(interval: Duration, recheck: Duration) -> Self {
+        Self {
+            interval: millis(interval).max(1),
+            recheck: millis(recheck),
+            waiting: BinaryHeap::new(),
+            targets: HashMap::new(),
+            next_generation: 0,
+            budget: RecheckBudget::default(),
+        }
+    }
+
+    /// Targets known, waiting or in flight.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// True without targets.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// Adds targets that are to be scraped from now on; each waits for its first scrape.
+    pub fn add(&mut self, targets: &[ServerId], now: Tick) {
+        let share = (targets.len() as f64 / f64::from(FIRST_SCRAPES_PER_INTERVAL)).min(1.0);
+        for target in targets {
+            self.next_generation = self.next_generation.wrapping_add(1);
+            self.targets.insert(*target, self.next_generation);
+            let due = now + (self.phase(*target) as f64 * share) as u64;
+            self.waiting.push(Reverse((due, *target, self.next_generation)));
+        }
+    }
+
+    /// Forgets a target, waiting or in flight.
+    pub fn remove(&mut self, target: ServerId) {
+        self.targets.remove(&target);
+    }
+
+    /// When the next target is due; `None` when all are in flight.
+    pub fn next_due(&mut self) -> Option<Tick> {
+        self.drop_void();
+        self.waiting.peek().map(|Reverse((due, ..))| *due)
+    }
+
+    /// Takes the first target that is due at `now`; it is in flight from now on.
+    pub fn take_due(&mut self, now: Tick) -> Option<Flight> {
+        self.drop_void();
+        let Reverse((due, server, generation)) = *self.waiting.peek()?;
+        if due > now {
+            return None;
+        }
+        self.waiting.pop();
+        Some(Flight { server, due, generation })
+    }
+
+    /// True while the target of `flight` is still the one that was taken.
+    pub fn is_current(&self, flight: &Flight) -> bool {
+        self.targets.get(&flight.server) == Some(&flight.generation)
+    }
+
+    /// Puts a target that was in flight back to wait: for a re-check if it `wants_recheck` and the budget allows one
+    /// before its next regular tick, else for that tick. `None`: it was removed, or replaced, meanwhile.
+    pub fn put_back(&mut self, flight: &Flight, now: Tick, wants_recheck: bool) -> Option<Next> {
+        let &Flight { server, due, generation } = flight;
+        if !self.is_current(flight) {
+            return None;
+        }
+        let regular = self.tick_after(server, now + millis(MIN_GAP).min(self.interval / 4));
+        let first_missed = self.tick_after(server, due);
+        let skipped = if first_missed <= now { (now - first_missed) / self.interval + 1 } else { 0 };
+        let recheck = now + self.recheck_delay(server, now);
+        let may_recheck = wants_recheck && recheck < regular;
+        let granted = may_recheck && self.budget.take(now, self.targets.len(), self.interval);
+        let next = Next { due: if granted { recheck } else { regular }, skipped };
+        self.waiting.push(Reverse((next.due, server, generation)));
+        Some(next)
+    }
+
+    /// The first regular tick of `target` after `after`.
+    fn tick_after(&self, target: ServerId, after: Tick) -> Tick {
+        let phase = self.phase(target);
+        let into = (after + self.interval - phase % self.interval) % self.interval;
+        after + self.interval - into
+    }
+
+    fn phase(&self, target: ServerId) -> u64 {
+        hash(&target) % self.interval
+    }
+
+    fn recheck_delay(&self, target: ServerId, now: Tick) -> u64 {
+        let lot = hash(&(target, now)) as f64 / u64::MAX as f64;
+        (self.recheck as f64 * (1.0 - RECHECK_SPREAD + 2.0 * RECHECK_SPREAD * lot)) as u64
+    }
+
+    fn drop_void(&mut self) {
+        while let Some(Reverse((_, target, generation))) = self.waiting.peek() {
+            if self.targets.get(target) == Some(generation) {
+                return;
+            }
+            self.waiting.pop();
+        }
+    }
+}
+
+/// A token bucket that keeps re-checks from turning an outage of many servers into a storm.
+#[derive(Default)]
+struct RecheckBudget {
+    spent: f64,
+    refilled_at: Tick,
+}
+
+impl RecheckBudget {
+    fn take(&mut self, now: Tick, targets: usize, interval: u64) -> bool {
+        let per_milli = targets as f64 / interval as f64 * RECHECK_SHARE;
+        let refill = now.saturating_sub(self.refilled_at) as f64 * per_milli;
+        self.refilled_at = now;
+        self.spent = (self.spent - refill).max(0.0);
+        let burst = RECHECK_BURST.max(targets as f64 * RECHECK_SHARE);
+        let granted = self.spent + 1.0 <= burst;
+        self.spent += f64::from(u8::from(granted));
+        granted
+    }
+}
+
+/// The same on every run of one build, unlike the standard map's hasher: a restarted collector keeps each phase.
+fn hash(value: &impl std::hash::Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

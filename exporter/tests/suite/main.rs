@@ -1,0 +1,11 @@
+//! The exporter from outside: its page on a fixture, its bus client against a fake bus, and the real
+//! program over HTTP.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
+
+mod bus;
+mod daemon;
+mod fake_bus;
+mod golden;
+mod program;
+mod real_node_exporter;
+mod settings;

@@ -1,0 +1,164 @@
+//! One server as a row of the fleet page: every text ready, so that the template only places it.
+
+use mect_fleet::reading::percent;
+use mect_fleet::{Health, Reading, Rule, ServerView, Service, Timestamp};
+
+use crate::pages::format;
+
+/// From here on a load is worth a look, and from the second on a worry.
+const WARM: f64 = 70.0;
+const HOT: f64 = 90.0;
+
+/// An instant for a `<time>` element.
+pub(crate) struct Moment {
+    /// RFC 3339.
+    pub(crate) machine: String,
+    /// UTC in full.
+    pub(crate) full: String,
+    /// Relative to now.
+    pub(crate) relative: String,
+}
+
+impl Moment {
+    pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
+        Self { machine: at.to_string(), full: format::utc(at), relative: format::ago(now.since(at)) }
+    }
+}
+
+/// A kind of service on a host.
+pub(crate) struct Chip {
+    pub(crate) code: &'static str,
+    /// Every unit, some units or no unit is active: `on`, `part`, `off`.
+    pub(crate) class: &'static str,
+    pub(crate) title: String,
+}
+
+/// One of the three loads.
+pub(crate) struct Bar {
+    pub(crate) label: &'static str,
+    /// Percent, one decimal; `None` when unknown.
+    pub(crate) width: Option<String>,
+    pub(crate) text: String,
+    pub(crate) class: &'static str,
+}
+
+/// A flag that an operator sets.
+pub(crate) struct Flag {
+    pub(crate) field: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) on: bool,
+    pub(crate) title: &'static str,
+}
+
+/// A server.
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) ip: String,
+    pub(crate) hostname: String,
+    pub(crate) health: &'static str,
+    /// What is wrong, if anything.
+    pub(crate) trouble: Option<String>,
+    pub(crate) country_code: String,
+    /// The city, else the country: the code beside it says the rest.
+    pub(crate) city: String,
+    /// City, region and country as far as known.
+    pub(crate) place: String,
+    pub(crate) chips: Vec<Chip>,
+    pub(crate) bars: [Bar; 3],
+    pub(crate) sessions: String,
+    pub(crate) heartbeat: Option<Moment>,
+    pub(crate) flags: [Flag; 4],
+}
+
+impl Row {
+    pub(crate) fn new(view: &ServerView, rule: &Rule, now: Timestamp) -> Self {
+        let (server, place) = (&*view.server, &view.server.place);
+        let reading = view.standing.reading.as_ref();
+        // What a server said before it went down is no load.
+        let current = reading.filter(|_| view.health() != Health::Down);
+        Self {
+            id: server.id.to_string(),
+            ip: server.ip.clone(),
+            hostname: server.hostname.clone(),
+            health: view.health().name(),
+            trouble: trouble(view, rule, now),
+            country_code: place.country_code.clone(),
+            city: if place.city.is_empty() { place.country.clone() } else { place.city.clone() },
+            place: joined(&[&place.city, &place.region, &place.country]),
+            chips: reading.map(|reading| chips(reading, view.health())).unwrap_or_default(),
+            bars: [
+                bar("CPU", current.and_then(|reading| reading.cpu)),
+                bar("RAM", current.and_then(|reading| reading.ram)),
+                bar("Net", current.and_then(|reading| reading.net)),
+            ],
+            sessions: current.and_then(|reading| reading.sessions).map_or_else(|| "–".to_owned(), format::count),
+            heartbeat: view.standing.last_heartbeat.map(|at| Moment::new(at, now)),
+            flags: [
+                Flag { field: "enabled", label: "Listed", on: server.enabled, title: "Offered to clients" },
+                Flag { field: "gaming", label: "Gaming", on: server.gaming, title: "Offered for games" },
+                Flag { field: "streaming", label: "Streaming", on: server.streaming, title: "Offered for streaming" },
+                Flag { field: "paid", label: "Paid", on: server.paid, title: "For paying clients only" },
+            ],
+        }
+    }
+}
+
+/// What is known of a place, without saying the same twice (Singapore, Singapore).
+fn joined(parts: &[&str]) -> String {
+    let mut known: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    known.dedup();
+    known.join(", ")
+}
+
+/// The sentence under the state: the failure with how often or how long, or the units that are not active.
+fn trouble(view: &ServerView, rule: &Rule, now: Timestamp) -> Option<String> {
+    let (standing, state) = (&view.standing, &view.standing.state);
+    if let Some(failure) = &standing.last_failure {
+        return Some(match (view.health(), state.since) {
+            (Health::Down, Some(since)) => format!("{failure}, down for {}", format::span(now.since(since))),
+            _ if failure.reason.is_local() || state.failures == 0 => failure.to_string(),
+            _ => format!("{failure} ({} of {} checks)", state.failures, rule.fall),
+        });
+    }
+    let reading = standing.reading.as_ref()?;
+    match view.health() {
+        Health::Down => Some(format!("answers again ({} of {} checks)", state.successes, rule.rise)),
+        Health::Degraded if reading.is_impaired() => {
+            let units: Vec<&str> =
+                reading.services.iter().filter(|unit| !unit.active).map(|unit| &*unit.unit).collect();
+            Some(format!("not active: {}", units.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+fn chips(reading: &Reading, health: Health) -> Vec<Chip> {
+    let chip = |service: Service| {
+        let units: Vec<_> = reading.services.iter().filter(|unit| unit.service == service).collect();
+        let active = units.iter().filter(|unit| unit.active).count();
+        let class = match active {
+            _ if health == Health::Down => "unknown",
+            0 => "off",
+            active if active == units.len() => "on",
+            _ => "part",
+        };
+        let when = if health == Health::Down { " at the last heartbeat" } else { "" };
+        let title = format!("{}: {active} of {} active{when}", service.name(), units.len());
+        (!units.is_empty()).then_some(Chip { code: service.code(), class, title })
+    };
+    Service::ALL.into_iter().filter_map(chip).collect()
+}
+
+fn bar(label: &'static str, ratio: Option<f32>) -> Bar {
+    let percent = ratio.map(percent);
+    Bar {
+        label,
+        width: percent.map(|percent| format!("{percent:.1}")),
+        text: percent.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.0} %")),
+        class: match percent {
+            Some(percent) if percent >= HOT => "hot",
+            Some(percent) if percent >= WARM => "warm",
+            _ => "cool",
+        },
+    }
+}
