@@ -114,9 +114,11 @@ impl Host {
     }
 }
 
-/// The hosts behind `servers`.
+/// The hosts behind `servers`, in the order in which the schedule scrapes them.
 pub(crate) fn hosts(servers: &[Server]) -> Vec<Host> {
-    servers.iter().zip(0..).map(|(server, seed)| Host::new(server.id, seed)).collect()
+    let mut hosts: Vec<_> = servers.iter().zip(0..).map(|(server, seed)| Host::new(server.id, seed)).collect();
+    hosts.sort_by_key(|host| host.phase_ms);
+    hosts
 }
 
 /// What discovery says of `count` servers.

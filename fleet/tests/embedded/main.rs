@@ -12,6 +12,7 @@ mod crash;
 mod damage;
 mod full_disk;
 mod lock;
+mod slices;
 
 /// Tells a child process of a test where the data directory is.
 const DIR_VARIABLE: &str = "MECT_TEST_DATA_DIR";

@@ -42,8 +42,8 @@ pub(super) const fn slot(at_ms: i64) -> i64 {
 
 const DAY_PREFIX: &str = "history-";
 
-/// A table of blocks: server → one block. One table per UTC day, because deleting a table costs far less than deleting
-/// its entries, and gives its pages back to the days to come.
+/// A table of blocks: server → one block. One table per UTC day, because a day is deleted as a whole: its pages
+/// come free together and serve the days to come, so that the file stops growing.
 pub(super) type DayTable<'a> = TableDefinition<'a, &'static Key, &'static [u8]>;
 
 /// Name of the table of `day` (days since the epoch).

@@ -98,6 +98,13 @@ async fn transitions_are_told_once(
     assert!(both.is_sorted_by(|newer, older| newer.at >= older.at));
     assert_eq!(both.iter().filter(|t| t.server == one).cloned().collect::<Vec<_>>(), expected);
     assert_eq!(store.history.transitions(None, 3).await.unwrap(), both[..3]);
+
+    // Server and number are unique for ever: what was told first stays.
+    let mut retold = records.iter().find(|record| record.transition.is_some()).unwrap().clone();
+    retold.transition = retold.transition.map(|told| Transition { at: told.at + STEP, checks: 9, ..told });
+    store.recorder.record(Arc::new(vec![retold])).await.unwrap();
+    assert_eq!(store.history.transitions(Some(one), usize::MAX).await.unwrap(), expected);
+    assert_eq!(store.history.transitions(None, both.len()).await.unwrap(), both);
 }
 
 async fn standings_are_the_latest(store: &Store, server: ServerId, records: &[Record]) {
