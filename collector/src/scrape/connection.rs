@@ -1,19 +1,22 @@
-//! One HTTP/1.1 connection to one exporter, on hyper.
+//! A connection to one exporter, on hyper.
 //!
-//! A scraper has at most one request in flight per target, so a pool would add nothing; owning the connection gives
-//! each failure its reason and lets the next scrape of the same target take it up again.
+//! A scraper has at most one request in flight per target, so a pool would add nothing. Between two scrapes only the bare
+//! socket is kept: hyper's buffers, tens of KiB a connection, live no longer than the exchange that needs them.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use http::header::{CONNECTION, TRANSFER_ENCODING};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mect_fleet::{Failure, FailureReason};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 
 use super::budget::{Budget, Metered};
 
@@ -25,22 +28,13 @@ const MAX_HEADERS: usize = 64;
 /// The body of a scrape's request.
 pub(super) type NoBody = http_body_util::Empty<Bytes>;
 
-/// A connection to an exporter.
+/// An open connection on which nothing is under way.
 pub struct Connection {
-    sender: SendRequest<NoBody>,
+    socket: TcpStream,
     peer: SocketAddr,
-    budget: Budget,
-    driver: AbortHandle,
 }
 
-impl Drop for Connection {
-    /// Closes the socket at once, also in the middle of a hostile answer.
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
-/// A request that got no response.
+/// An exchange that brought nothing.
 pub(super) struct Lost {
     pub(super) failure: Failure,
     /// The peer had said nothing yet.
@@ -53,62 +47,80 @@ impl Connection {
         let mut failure = Failure::new(FailureReason::Dns, "no address");
         for address in addresses {
             match TcpStream::connect(address).await {
-                Ok(socket) => return Self::start(socket, *address).await,
+                Ok(socket) => {
+                    // Only a latency hint: a socket without it works as well.
+                    let _ = socket.set_nodelay(true);
+                    return Ok(Self { socket, peer: *address });
+                }
                 Err(error) => failure = connect_failure(&error),
             }
         }
         Err(failure)
     }
 
-    async fn start(socket: TcpStream, peer: SocketAddr) -> Result<Self, Failure> {
-        // Only a latency hint: a socket without it works as well.
-        let _ = socket.set_nodelay(true);
-        let budget = Budget::default();
-        let io = TokioIo::new(Metered { socket, budget: budget.clone() });
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS)
-            .handshake(io)
-            .await
-            .map_err(|error| response_failure(&error, &budget))?;
-        // Its errors reach the request or the body that waits for it.
-        let driver = tokio::spawn(async move { drop(connection.await) }).abort_handle();
-        Ok(Self { sender, peer, budget, driver })
-    }
-
-    pub(super) fn budget(&self) -> &Budget {
-        &self.budget
-    }
-
     pub(super) fn is_loopback(&self) -> bool {
         self.peer.ip().is_loopback()
     }
 
-    /// True while the peer has not closed it.
+    /// True while the peer has neither closed it nor said anything unasked.
     pub(super) fn is_alive(&self) -> bool {
-        !self.sender.is_closed()
+        let read = self.socket.try_read(&mut [0]);
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// True when a response with this head leaves the connection open.
-    pub(super) fn is_reusable(&self, head: &http::response::Parts) -> bool {
-        head.version == http::Version::HTTP_11 && self.is_alive()
-    }
-
-    /// Ends a scrape: until the next one the peer has nothing to say.
-    pub(super) fn settle(&mut self) {
-        self.budget.refill(0);
-    }
-
-    pub(super) async fn send(&mut self, request: http::Request<NoBody>) -> Result<http::Response<Incoming>, Lost> {
-        let sent = match self.sender.ready().await {
-            Ok(()) => self.sender.send_request(request).await,
-            Err(error) => Err(error),
+    /// Sends `request` and lets `read` take the response, of which head and body may cost `budget`. Gives the connection
+    /// back when the peer leaves it open.
+    pub(super) async fn exchange<T>(
+        self,
+        request: http::Request<NoBody>,
+        budget: &Budget,
+        read: impl AsyncFnOnce(http::Response<Incoming>) -> Result<T, Failure>,
+    ) -> Result<(T, Option<Self>), Lost> {
+        let Self { socket, peer } = self;
+        let lost = |error: &hyper::Error| Lost {
+            failure: response_failure(error, budget),
+            before_first_byte: !budget.any_read(),
         };
-        sent.map_err(|error| Lost {
-            failure: response_failure(&error, &self.budget),
-            before_first_byte: !self.budget.any_read(),
+        let (mut sender, mut driver) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS)
+            .handshake(TokioIo::new(Metered { socket, budget: budget.clone() }))
+            .await
+            .map_err(|error| lost(&error))?;
+        let mut talk = pin!(async {
+            let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
+            let stays_open = stays_open(&response);
+            let taken = read(response).await.map_err(|failure| Lost { failure, before_first_byte: false })?;
+            Ok((taken, stays_open))
+        });
+        let mut is_driven = true;
+        // Both in one task: a driver of its own would wake ours and be woken by it for every piece that comes.
+        let (taken, stays_open) = poll_fn(|cx| {
+            if let Poll::Ready(ended) = talk.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            // What ends the driver reaches the talk through hyper's channels.
+            is_driven = is_driven && driver.poll_without_shutdown(cx).is_pending();
+            talk.as_mut().poll(cx)
         })
+        .await?;
+        let parts = driver.into_parts();
+        // Bytes beyond the response belong to no exchange of ours.
+        let is_clean = is_driven && parts.read_buf.is_empty();
+        let socket = parts.io.into_inner().socket;
+        Ok((taken, (stays_open && is_clean).then_some(Self { socket, peer })))
     }
+}
+
+/// True when the peer means to leave the connection open after this response (RFC 9112, section 9.3), and the response
+/// says itself where it ends.
+fn stays_open(response: &http::Response<Incoming>) -> bool {
+    let closes =
+        |value: &http::HeaderValue| value.as_bytes().to_ascii_lowercase().windows(5).any(|word| word == b"close");
+    let has_end = response.body().size_hint().exact().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
+    response.version() == http::Version::HTTP_11
+        && has_end
+        && !response.headers().get_all(CONNECTION).iter().any(closes)
 }
 
 /// Names the fault of a connection attempt.
