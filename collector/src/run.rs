@@ -84,6 +84,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
 
     announce(&format!("http://{address}"), first_password.as_ref());
     stop_signal().await?;
+    tokio::spawn(end_at_once());
     tracing::info!("stopping: no new scrapes; what was scraped is being recorded");
     stop_input.cancel();
     // The engine holds the only sender: the queue ends when the engine did, the writer when the queue is empty.
@@ -169,6 +170,14 @@ async fn stop_signal() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// For who cannot wait, for example because the disk is full and nothing can be recorded: a second signal ends at once.
+async fn end_at_once() {
+    if stop_signal().await.is_ok() {
+        tracing::warn!("ended at once; what was not recorded yet is lost");
+        std::process::exit(1);
+    }
 }
 
 /// Tells a person where to look. The first password is told here and nowhere else.

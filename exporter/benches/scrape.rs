@@ -127,7 +127,7 @@ impl Program {
         let program = Self { child, address };
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(30), "{:?} does not listen", command);
+            assert!(started.elapsed() < Duration::from_secs(30), "{command:?} does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
         program

@@ -11,5 +11,5 @@ const DEGRADED_PENALTY: f64 = 1.0;
 /// Rank of a server for clients; lower is better. The bottleneck load, plus a penalty when a service is lost.
 pub fn score(server: &ServerView) -> f64 {
     let load = server.load().map_or(UNKNOWN_LOAD, f64::from);
-    if server.standing.state.health == Health::Degraded { load + DEGRADED_PENALTY } else { load }
+    if server.health() == Health::Degraded { load + DEGRADED_PENALTY } else { load }
 }

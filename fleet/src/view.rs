@@ -69,19 +69,24 @@ pub struct ServerView {
 }
 
 impl ServerView {
-    /// The judged state.
+    /// The judged state; pending while nobody scrapes the server, whatever it was before.
     pub fn health(&self) -> Health {
-        self.standing.state.health
+        if self.monitored { self.standing.state.health } else { Health::Pending }
     }
 
-    /// Bottleneck load in 0–1; `None` while unknown. Not of a server that is down: its last load says nothing.
+    /// What the latest heartbeat said, while it still says something: not of a server that is down or not scraped.
+    pub fn current_reading(&self) -> Option<&Reading> {
+        self.standing.reading.as_ref().filter(|_| self.health().is_reachable())
+    }
+
+    /// Bottleneck load in 0–1; `None` while unknown.
     pub fn load(&self) -> Option<f32> {
-        if self.health() == Health::Down { None } else { self.standing.reading.as_ref()?.load() }
+        self.current_reading()?.load()
     }
 
     /// True when the list for clients holds it: scraped, reachable and enabled.
     pub fn is_listed(&self) -> bool {
-        self.monitored && self.server.enabled && self.health().is_reachable()
+        self.server.enabled && self.health().is_reachable()
     }
 }
 
@@ -210,6 +215,14 @@ mod tests {
         assert_eq!(fleet.count(Health::Active), 3);
         let third = fleet.by_ip("192.0.2.3").unwrap();
         assert_eq!(fleet.by_id(third.server.id), Some(third));
+    }
+
+    #[test]
+    fn a_server_that_nobody_scrapes_is_pending_and_not_listed() {
+        let mut server = ServerView::clone(&view("192.0.2.1", Health::Active, 0.5, true));
+        assert!(server.is_listed() && server.load().is_some());
+        server.monitored = false;
+        assert_eq!((server.health(), server.load(), server.is_listed()), (Health::Pending, None, false));
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn the_shape_is_the_one_that_clients_know() {
         json!({
             "server_id": null, "ip": "192.0.2.3", "hostname": "de3",
             "countryCode": "DE", "country": "Germany", "region": "Hesse", "city": "Frankfurt",
-            "status": "active", "health": "degraded", "score": 1.25,
+            "status": "active", "health": "degraded", "score": 1.25, "failure": null,
             "last_heartbeat": "2026-11-24T03:17:19.25Z", "first_heartbeat": "2026-11-24T03:17:19.25Z",
             "load": {"cpu": 1.0, "ram": 25.0, "net": null},
             "services": [{"name": "wg", "active": true}, {"name": "sq", "active": false}],
@@ -90,6 +90,7 @@ async fn the_shape_is_the_one_that_clients_know() {
         })
     );
     assert_eq!(list[0]["load"]["cpu"], 12.35);
+    assert!(list[3]["failure"].is_string(), "a server that is down says why: {}", list[3]);
     let never = &list[4];
     assert_eq!([&never["last_heartbeat"], &never["load"]["cpu"], &never["score"]], [&Value::Null; 3]);
     assert_eq!(never["services"], json!([]));

@@ -23,6 +23,9 @@ const RETENTION: Duration = Duration::from_secs(3 * 86_400);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_or_doubled() {
+    if let Some(dir) = dir_of_child() {
+        return write(&dir).await;
+    }
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     store.register((0..SERVERS).map(story::registration).collect(), START).await.unwrap();
@@ -42,7 +45,7 @@ async fn nothing_acknowledged_is_lost_or_doubled() {
 
 /// Runs the child and kills it at a moment that differs from run to run; gives the number of batches acknowledged.
 async fn killed_while_recording(dir: &Path, kill: usize) -> u32 {
-    let mut writer = child("crash::write", dir).spawn().unwrap();
+    let mut writer = child("crash::nothing_acknowledged_is_lost_or_doubled", dir).spawn().unwrap();
     let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
     let mut acknowledged = 0;
     let mut follow = |line: std::io::Result<String>| -> bool {
@@ -67,41 +70,35 @@ async fn killed_while_recording(dir: &Path, kill: usize) -> u32 {
 }
 
 /// Child: goes on where the store stands, one batch after the other, with maintenance beside it, until it is killed.
-#[test]
-#[ignore = "run by nothing_acknowledged_is_lost_or_doubled"]
-fn write() {
-    let Some(dir) = dir_of_child() else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    runtime.block_on(async {
-        let store = Arc::new(open(&dir));
-        let servers = ids(&store).await;
-        let mut standings = vec![Standing::default(); SERVERS];
-        let mut next = 0;
-        for (id, standing) in store.standings().await.unwrap() {
-            next = next.max(tick_of(standing.last_scrape.unwrap()) + 1);
-            standings[servers.iter().position(|server| *server == id).unwrap()] = standing;
+async fn write(dir: &Path) {
+    let store = Arc::new(open(dir));
+    let servers = ids(&store).await;
+    let mut standings = vec![Standing::default(); SERVERS];
+    let mut next = 0;
+    for (id, standing) in store.standings().await.unwrap() {
+        next = next.max(tick_of(standing.last_scrape.unwrap()) + 1);
+        standings[servers.iter().position(|server| *server == id).unwrap()] = standing;
+    }
+    let clock = Arc::new(AtomicU32::new(next));
+    tokio::spawn(maintain(Arc::clone(&store), Arc::clone(&clock)));
+    for number in next / TICKS.. {
+        let mut batch: Vec<Record> = Vec::new();
+        for tick in number * TICKS..(number + 1) * TICKS {
+            let servers = servers.iter().zip(&mut standings).enumerate();
+            let scrape = |(n, (id, standing)): (_, (&_, &mut _))| {
+                story::observe(standing, *id, START + STEP * tick, outcome(n, tick))
+            };
+            batch.extend(servers.map(scrape));
         }
-        let clock = Arc::new(AtomicU32::new(next));
-        tokio::spawn(maintain(Arc::clone(&store), Arc::clone(&clock)));
-        for number in next / TICKS.. {
-            let mut batch: Vec<Record> = Vec::new();
-            for tick in number * TICKS..(number + 1) * TICKS {
-                let servers = servers.iter().zip(&mut standings).enumerate();
-                let scrape = |(n, (id, standing)): (_, (&_, &mut _))| {
-                    story::observe(standing, *id, START + STEP * tick, outcome(n, tick))
-                };
-                batch.extend(servers.map(scrape));
-            }
-            let batch = Arc::new(batch);
-            store.record(Arc::clone(&batch)).await.unwrap();
-            println!("stored {}", number + 1);
-            std::io::stdout().flush().unwrap();
-            clock.store(number * TICKS, Ordering::Relaxed);
-            if number % 5 == 0 {
-                store.record(batch).await.unwrap();
-            }
+        let batch = Arc::new(batch);
+        store.record(Arc::clone(&batch)).await.unwrap();
+        println!("stored {}", number + 1);
+        std::io::stdout().flush().unwrap();
+        clock.store(number * TICKS, Ordering::Relaxed);
+        if number % 5 == 0 {
+            store.record(batch).await.unwrap();
         }
-    });
+    }
 }
 
 async fn maintain(store: Arc<Embedded>, clock: Arc<AtomicU32>) {

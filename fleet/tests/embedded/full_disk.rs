@@ -1,5 +1,6 @@
 //! A disk that fills up: recording fails, nothing half-written is kept, and it goes on once there is space.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,13 @@ const BATCH: u32 = 500;
 /// The largest file that the child may write, in KiB: a limit on the file stands in for a small disk.
 const LIMIT_KIB: u32 = 4096;
 
-#[test]
-fn recording_resumes_once_there_is_space() {
+#[tokio::test(flavor = "multi_thread")]
+async fn recording_resumes_once_there_is_space() {
+    if let Some(dir) = dir_of_child() {
+        return fill(&dir).await;
+    }
     let dir = tempfile::tempdir().unwrap();
-    let test = child("full_disk::fill", dir.path());
+    let test = child("full_disk::recording_resumes_once_there_is_space", dir.path());
     // The soft limit only, so that the child may lift it; the signal ignored, so that the write fails instead.
     let script = format!("trap '' XFSZ; ulimit -S -f {LIMIT_KIB}; exec \"$0\" \"$@\"");
     let mut shell = Command::new("bash");
@@ -32,11 +36,8 @@ fn recording_resumes_once_there_is_space() {
 }
 
 /// Child: records until the file may grow no more, lifts the limit, goes on.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by recording_resumes_once_there_is_space"]
-async fn fill() {
-    let Some(dir) = dir_of_child() else { return };
-    let store = open(&dir);
+async fn fill(dir: &Path) {
+    let store = open(dir);
     let server = store.register(vec![story::registration(0)], START).await.unwrap()[0].id;
     let mut standing = Standing::default();
     let mut stored = 0;
@@ -62,7 +63,7 @@ async fn fill() {
     assert_eq!(count(&store, server).await, stored + BATCH);
     assert_eq!(store.standings().await.unwrap(), [(server, standing)]);
     drop(store);
-    assert_eq!(count(&open(&dir), server).await, stored + BATCH);
+    assert_eq!(count(&open(dir), server).await, stored + BATCH);
     println!("went on after {stored} records");
 }
 

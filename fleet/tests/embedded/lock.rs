@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use mect_fleet::store::StoreError;
 
@@ -9,8 +10,11 @@ use crate::{child, dir_of_child, open, try_open};
 
 #[test]
 fn a_second_process_is_refused() {
+    if let Some(dir) = dir_of_child() {
+        return hold(&dir);
+    }
     let dir = tempfile::tempdir().unwrap();
-    let mut holder = child("lock::hold", dir.path()).spawn().unwrap();
+    let mut holder = child("lock::a_second_process_is_refused", dir.path()).spawn().unwrap();
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("held")));
 
@@ -35,11 +39,8 @@ fn a_second_open_in_this_process_is_refused() {
 }
 
 /// Child: opens the store and keeps it until it is killed.
-#[test]
-#[ignore = "run by a_second_process_is_refused"]
-fn hold() {
-    let Some(dir) = dir_of_child() else { return };
-    let _held = open(&dir);
+fn hold(dir: &Path) {
+    let _held = open(dir);
     println!("held");
     let _ = std::io::stdin().read(&mut [0]);
 }

@@ -25,15 +25,16 @@ fn try_open(dir: &Path) -> Result<Embedded> {
     Embedded::open(dir, Options::default())
 }
 
-/// This test program, about to run only the ignored test `name` on the store in `dir`.
+/// This test program, about to run only the test `name`, which finds itself the child of its own and works on the store
+/// in `dir`.
 fn child(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", name, "--ignored", "--nocapture"]).env(DIR_VARIABLE, dir);
+    command.args(["--exact", name, "--nocapture"]).env(DIR_VARIABLE, dir);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
 
-/// The data directory of a child; `None` when somebody runs the ignored tests by hand.
+/// The data directory, when this process is a child.
 fn dir_of_child() -> Option<std::path::PathBuf> {
     std::env::var_os(DIR_VARIABLE).map(Into::into)
 }

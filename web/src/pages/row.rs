@@ -74,8 +74,7 @@ impl Row {
     pub(crate) fn new(view: &ServerView, rule: &Rule, now: Timestamp) -> Self {
         let (server, place) = (&*view.server, &view.server.place);
         let reading = view.standing.reading.as_ref();
-        // What a server said before it went down is no load.
-        let current = reading.filter(|_| view.health() != Health::Down);
+        let current = view.current_reading();
         Self {
             id: server.id.to_string(),
             ip: server.ip.clone(),
@@ -85,7 +84,7 @@ impl Row {
             country_code: place.country_code.clone(),
             city: if place.city.is_empty() { place.country.clone() } else { place.city.clone() },
             place: joined(&[&place.city, &place.region, &place.country]),
-            chips: reading.map(|reading| chips(reading, view.health())).unwrap_or_default(),
+            chips: reading.map(|reading| chips(reading, current.is_some())).unwrap_or_default(),
             bars: [
                 bar("CPU", current.and_then(|reading| reading.cpu)),
                 bar("RAM", current.and_then(|reading| reading.ram)),
@@ -113,6 +112,9 @@ fn joined(parts: &[&str]) -> String {
 /// The sentence under the state: the failure with how often or how long, or the units that are not active.
 fn trouble(view: &ServerView, rule: &Rule, now: Timestamp) -> Option<String> {
     let (standing, state) = (&view.standing, &view.standing.state);
+    if !view.monitored {
+        return Some("no target: not scraped".to_owned());
+    }
     if let Some(failure) = &standing.last_failure {
         return Some(match (view.health(), state.since) {
             (Health::Down, Some(since)) => format!("{failure}, down for {}", format::span(now.since(since))),
@@ -132,17 +134,17 @@ fn trouble(view: &ServerView, rule: &Rule, now: Timestamp) -> Option<String> {
     }
 }
 
-fn chips(reading: &Reading, health: Health) -> Vec<Chip> {
+fn chips(reading: &Reading, is_current: bool) -> Vec<Chip> {
     let chip = |service: Service| {
         let units: Vec<_> = reading.services.iter().filter(|unit| unit.service == service).collect();
         let active = units.iter().filter(|unit| unit.active).count();
         let class = match active {
-            _ if health == Health::Down => "unknown",
+            _ if !is_current => "unknown",
             0 => "off",
             active if active == units.len() => "on",
             _ => "part",
         };
-        let when = if health == Health::Down { " at the last heartbeat" } else { "" };
+        let when = if is_current { "" } else { " at the last heartbeat" };
         let title = format!("{}: {active} of {} active{when}", service.name(), units.len());
         (!units.is_empty()).then_some(Chip { code: service.code(), class, title })
     };

@@ -156,7 +156,10 @@ impl Site {
     }
 
     pub async fn register(&self, servers: Vec<Registration>) -> Vec<Server> {
-        self.fleet.register(servers, Timestamp::from_secs(1_795_000_000)).await.unwrap()
+        let now = Timestamp::from_secs(1_795_000_000);
+        let servers = self.fleet.register(servers, now).await.unwrap();
+        self.fleet.set_monitored(&servers.iter().map(|server| server.id).collect(), now);
+        servers
     }
 
     /// Scrapes a server: once for each outcome, two minutes apart, the first at `at`.

@@ -1,5 +1,6 @@
 //! How fast `GET /servers` is, beside a static body of the same size on the same server:
-//! `cargo run --release -p mect-web --example load [servers]`. Both run in one process, in turns, over kept connections.
+//! `cargo bench -p mect-web --bench list`, with `BENCH_SERVERS` for another number than 1,000. Both run in one process, in
+//! turns, over kept connections.
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ const PAIRS: usize = 60;
 
 #[tokio::main]
 async fn main() {
-    let count = std::env::args().nth(1).map_or(1_000, |text| text.parse().unwrap());
+    let count = std::env::var("BENCH_SERVERS").map_or(1_000, |text| text.parse().unwrap());
     let data = tempfile::tempdir().unwrap();
     let store = Store::of(Arc::new(Embedded::open(data.path(), Options::default()).unwrap()));
     ensure_first_admin(&*store.accounts, Some(Secret::new("the first password"))).await.unwrap();
@@ -39,6 +40,7 @@ async fn main() {
         })
         .collect();
     fleet.apply(&batch);
+    fleet.set_monitored(&servers.iter().map(|server| server.id).collect(), Timestamp::now());
     fleet.publish(Timestamp::now());
 
     let parts = Parts {
