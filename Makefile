@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .SILENT:
-.PHONY: run demo test lint bench build
+.PHONY: run demo test lint bench screenshots build
 
 RELEASE := target/release
 # Starts every command line it is given; when one ends, or Ctrl-C comes, all end.
@@ -51,8 +51,16 @@ lint:
 		echo 'not checked: cargo-deny is not installed (cargo install cargo-deny)'
 	fi
 
-# Ratios against peers in the same run; see the README for each bench alone.
+# Ratios against peers in the same run. Fails when one misses its goal.
 bench:
 	echo '== what the benches need'
 	.ci/install bench
-	cargo bench --workspace --locked
+	cargo bench --workspace --locked --no-fail-fast
+
+# A picture of every page in light, dark and as on a phone.
+SCREENSHOTS := target/screenshots
+screenshots:
+	echo '== what the browser needs'
+	.ci/install
+	echo '== $(SCREENSHOTS)'
+	SCREENSHOTS_TO="$(abspath $(SCREENSHOTS))" cargo test --package mect-collector --locked --test browser every_page

@@ -6,22 +6,23 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mect_fleet::Rule;
-use mect_web::Secret;
+use mect_fleet::redis::RedisUrl;
+use mect_fleet::{Role, Rule};
+use mect_web::{ListKey, Network, Secret};
 use serde::Deserialize;
 
+mod access;
+mod check;
 mod diagnose;
 mod environment;
+mod scrape;
 mod target;
 
+pub use access::Access;
 pub use diagnose::ConfigError;
 pub use environment::{KNOWN_VARIABLES, Variables};
+pub use scrape::{KeepAlive, Scrape};
 pub use target::{Labels, TargetEntry};
-
-/// Shortest interval and timeout: below, scraping is a load test.
-const MIN_INTERVAL_SECONDS: f64 = 0.1;
-/// Longest interval: beyond an hour a heartbeat says little.
-const MAX_INTERVAL_SECONDS: f64 = 3600.0;
 
 /// Everything `mect-collector serve` needs to know.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -35,6 +36,14 @@ pub struct Config {
     pub scrape: Scrape,
     /// `[health]`
     pub health: HealthRule,
+    /// `[guard]`
+    pub guard: GuardRule,
+    /// `[collectors]`
+    pub collectors: Collectors,
+    /// `[geolocation]`
+    pub geolocation: Geolocation,
+    /// `[[access]]`
+    pub access: Vec<Access>,
     /// `[[targets]]`
     pub targets: Vec<TargetEntry>,
     /// `[[file_sd]]`
@@ -52,12 +61,45 @@ pub struct Web {
     pub listen: SocketAddr,
     /// The URL by which browsers reach it; `https` makes cookies secure-only.
     pub public_url: Option<String>,
-    /// Life of a REST token.
+    /// Life of a token from `POST /token`, which cannot be refreshed.
     pub token_hours: u32,
+    /// Life of an access token from `POST /api/v1/login`.
+    pub access_minutes: u32,
+    /// Such a sign-in can be refreshed this long.
+    pub refresh_days: u32,
+    /// Passwords may stand in the query of the two old password calls.
+    pub legacy_query_passwords: bool,
+    /// From this role on, nothing is allowed before one-time codes are set up.
+    pub totp_required_from: Option<Role>,
+    /// Origins whose pages may call REST from a browser, as browsers write them.
+    pub cors_origins: Vec<String>,
+    /// Certificate chain in PEM form, read again when it changes; with it, pages and REST speak TLS only.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key in PEM form.
+    pub tls_key: Option<PathBuf>,
     /// `/metrics` answers without a token.
     pub open_metrics: bool,
+    /// `GET /servers` answers without a token, with the load rounded to tens.
+    pub public_list: bool,
+    /// The description of REST and its readers, `/docs` and `/redoc`, answer without a token.
+    pub open_docs: bool,
+    /// Everyone may see `/status`: countries and services, and no server.
+    pub status_page: bool,
+    /// Addresses of proxies in front of the pages, as single ones or ranges: what they say in `X-Forwarded-For` is
+    /// believed, for the throttle of logins.
+    pub trusted_proxies: Vec<Proxy>,
+    /// Agents of the old system may report their servers to `POST /heartbeat`, with the agent key.
+    pub legacy_push: bool,
+    /// A server that an agent reports is down after so long without a report.
+    pub legacy_push_silence_seconds: f64,
+    /// Whether exporters may announce themselves to `POST /api/v1/enrol`, with the agent key.
+    pub enrolment: Enrolment,
+    /// The agent key may travel unencrypted to exporters that announced themselves.
+    pub enrolment_insecure_credentials: bool,
     /// Connections at once; further ones wait in the kernel's queue.
     pub max_connections: usize,
+    /// Connections at once from one address; further ones are closed. Trusted proxies have no such limit.
+    pub max_connections_per_address: usize,
 }
 
 impl Default for Web {
@@ -66,9 +108,47 @@ impl Default for Web {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             public_url: None,
             token_hours: 24,
+            access_minutes: 15,
+            refresh_days: 30,
+            legacy_query_passwords: false,
+            totp_required_from: None,
+            cors_origins: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
             open_metrics: false,
+            public_list: false,
+            open_docs: false,
+            status_page: false,
+            trusted_proxies: Vec::new(),
+            legacy_push: false,
+            legacy_push_silence_seconds: 240.0,
+            enrolment: Enrolment::Off,
+            enrolment_insecure_credentials: false,
             max_connections: 4096,
+            max_connections_per_address: 128,
         }
+    }
+}
+
+/// What becomes of an exporter that announces itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enrolment {
+    /// It is refused.
+    Off,
+    /// It waits until an operator lets it in.
+    Approval,
+    /// It is scraped at once.
+    Open,
+}
+
+/// One entry of [`Web::trusted_proxies`].
+#[derive(Debug, Clone, Copy)]
+pub struct Proxy(pub Network);
+
+impl<'de> Deserialize<'de> for Proxy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -80,63 +160,57 @@ pub struct Store {
     pub data_dir: PathBuf,
     /// Heartbeats are kept this many days.
     pub retention_days: u32,
+    /// A server that is neither static nor scraped is forgotten after this many days without a sign of life; 0: never.
+    pub delete_silent_days: u32,
     /// Memory for the store's page cache.
     pub cache_mib: usize,
+    /// Disk for records while a shared store is away; beyond, the oldest are dropped.
+    pub spool_mib: usize,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("data"), retention_days: 30, cache_mib: 32 }
-    }
-}
-
-/// How targets are scraped.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Scrape {
-    /// Each target is scraped this often.
-    pub interval_seconds: f64,
-    /// A scrape takes at most this long, from connecting to the last byte.
-    pub timeout_seconds: f64,
-    /// After a first failure the next check comes this much later instead of a whole interval.
-    pub recheck_seconds: f64,
-    /// Scrapes at once. Each holds a socket and at most one page in memory.
-    pub max_in_flight: usize,
-    /// Keep connections between scrapes.
-    pub keep_alive: KeepAlive,
-    /// Bytes of a page on the wire.
-    pub max_wire_bytes: usize,
-    /// Bytes of a page after decompression.
-    pub max_page_bytes: usize,
-    /// Samples of a page.
-    pub max_samples: usize,
-}
-
-impl Default for Scrape {
-    fn default() -> Self {
         Self {
-            interval_seconds: 120.0,
-            timeout_seconds: 10.0,
-            recheck_seconds: 15.0,
-            max_in_flight: 1000,
-            keep_alive: KeepAlive::Auto,
-            max_wire_bytes: 512 * 1024,
-            max_page_bytes: 2 * 1024 * 1024,
-            max_samples: 2000,
+            data_dir: PathBuf::from("data"),
+            retention_days: 30,
+            delete_silent_days: 30,
+            cache_mib: 32,
+            spool_mib: 2048,
         }
     }
 }
 
-/// Whether a connection outlives its scrape. It saves a handshake and costs a socket and about 10 KiB a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeepAlive {
-    /// Kept when the interval is at most a minute.
-    Auto,
-    /// Always kept.
-    Always,
-    /// Never kept.
-    Never,
+/// How several collectors share one fleet. Without effect on the embedded store, which belongs to one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collectors {
+    /// A collector that dies is replaced after at most this long. Shorter leases bear shorter pauses of store and
+    /// network.
+    pub lease_seconds: f64,
+    /// Name of this collector for people; the host's by default.
+    pub name: Option<String>,
+}
+
+impl Default for Collectors {
+    fn default() -> Self {
+        Self { lease_seconds: 30.0, name: None }
+    }
+}
+
+impl Collectors {
+    /// How long a lease lasts.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs_f64(self.lease_seconds)
+    }
+}
+
+/// Where servers stand by their addresses.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Geolocation {
+    /// Databases in MaxMind's format, relative to the configuration file; read again when they change. The first that
+    /// knows an address decides.
+    pub databases: Vec<PathBuf>,
 }
 
 /// When health flips; see [`Rule`].
@@ -154,6 +228,15 @@ impl Default for HealthRule {
         let rule = Rule::default();
         Self { fall: rule.fall, rise: rule.rise }
     }
+}
+
+/// What keeps a fault of our own network from turning servers down; see [`mect_fleet::guard`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardRule {
+    /// Addresses outside of the fleet that take TCP connections: while none of them and no other server answers, no
+    /// server turns down.
+    pub canaries: Vec<SocketAddr>,
 }
 
 /// Target files in Prometheus' `file_sd` format, JSON or YAML, read again when they change.
@@ -176,10 +259,17 @@ impl FileSd {
 /// Secrets, each from a variable or from the file that the variable with `_FILE` names.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
-    /// `SECRET_KEY`: signs REST tokens. Made and kept in the data directory when not given.
+    /// `SECRET_KEY`: signs REST tokens. Made and kept in the data directory when not given; with a
+    /// database it must be given, because every collector needs the same.
     pub secret_key: Option<Secret>,
+    /// `MONGO_URL`: the database, with its password.
+    pub mongo_url: Option<Secret>,
+    /// `REDIS_URL`: where Redis is, with its password.
+    pub redis_url: Option<RedisUrl>,
     /// `AGENT_API_KEY`: shown to exporters.
     pub agent_api_key: Option<Secret>,
+    /// `MECT_LIST_KEY_FILE`: signs the list of servers.
+    pub list_key: Option<ListKey>,
     /// `MECT_ADMIN_PASSWORD_FILE`: first password of `admin`.
     pub admin_password: Option<Secret>,
 }
@@ -209,52 +299,30 @@ impl Config {
         let mut config: Self = toml::from_str(text).map_err(|error| diagnose::explain(path, text, &error))?;
         if let Some(directory) = path.parent() {
             config.store.data_dir = directory.join(&config.store.data_dir);
+            for file in [&mut config.web.tls_certificate, &mut config.web.tls_key].into_iter().flatten() {
+                *file = directory.join(&*file);
+            }
             for file in config.file_sd.iter_mut().flat_map(|file_sd| &mut file_sd.files) {
                 *file = directory.join(&*file);
+            }
+            config.access.iter_mut().for_each(|access| access.from(directory));
+            for database in &mut config.geolocation.databases {
+                *database = directory.join(&*database);
             }
         }
         config.check(path, text)?;
         Ok(config)
     }
 
-    fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
-        let refuse = |key: &str, allowed: String| Err(diagnose::refuse(path, text, key, &allowed));
-        let scrape = &self.scrape;
-        let seconds = MIN_INTERVAL_SECONDS..=MAX_INTERVAL_SECONDS;
-        if !seconds.contains(&scrape.interval_seconds) {
-            return refuse("scrape.interval_seconds", format!("{MIN_INTERVAL_SECONDS} to {MAX_INTERVAL_SECONDS}"));
-        }
-        if !(MIN_INTERVAL_SECONDS..=scrape.interval_seconds).contains(&scrape.timeout_seconds) {
-            let allowed = format!("{MIN_INTERVAL_SECONDS} to the interval, {}", scrape.interval_seconds);
-            return refuse("scrape.timeout_seconds", allowed);
-        }
-        if !seconds.contains(&scrape.recheck_seconds) {
-            return refuse("scrape.recheck_seconds", format!("{MIN_INTERVAL_SECONDS} to {MAX_INTERVAL_SECONDS}"));
-        }
-        for (key, value) in [
-            ("scrape.max_in_flight", scrape.max_in_flight),
-            ("scrape.max_wire_bytes", scrape.max_wire_bytes),
-            ("scrape.max_page_bytes", scrape.max_page_bytes),
-            ("scrape.max_samples", scrape.max_samples),
-            ("web.max_connections", self.web.max_connections),
-            ("web.token_hours", self.web.token_hours as usize),
-            ("store.cache_mib", self.store.cache_mib),
-            ("store.retention_days", self.store.retention_days as usize),
-            ("health.fall", self.health.fall as usize),
-            ("health.rise", self.health.rise as usize),
-        ] {
-            if value == 0 {
-                return refuse(key, "1 or more".into());
-            }
-        }
-        if let Some(file_sd) = self.file_sd.iter().find(|file_sd| !seconds.contains(&file_sd.refresh_seconds)) {
-            let allowed = format!("{MIN_INTERVAL_SECONDS} to {MAX_INTERVAL_SECONDS}, not {}", file_sd.refresh_seconds);
-            return refuse("file_sd.refresh_seconds", allowed);
-        }
-        for entry in &self.targets {
-            if let Err(problem) = entry.check() {
-                return Err(diagnose::refuse_value(path, text, "targets.address", &entry.address, &problem));
-            }
+    /// Refuses what only a collector at work needs: who keeps the accounts in order does not have every key.
+    ///
+    /// # Errors
+    /// Agents or exporters may call, and there is no key for them.
+    pub fn check_for_serving(&self) -> Result<(), ConfigError> {
+        let asks_for_key = self.web.legacy_push || self.web.enrolment != Enrolment::Off;
+        if asks_for_key && self.secrets.agent_api_key.is_none() {
+            let problem = "is needed with `web.legacy_push` and `web.enrolment`: agents and exporters show it";
+            return Err(ConfigError::at("environment: AGENT_API_KEY", problem));
         }
         Ok(())
     }
@@ -262,34 +330,6 @@ impl Config {
     /// The health rule.
     pub fn rule(&self) -> Rule {
         Rule { fall: self.health.fall, rise: self.health.rise, ..Rule::default() }
-    }
-}
-
-impl Scrape {
-    /// Time between two scrapes of a target.
-    pub fn interval(&self) -> Duration {
-        Duration::from_secs_f64(self.interval_seconds)
-    }
-
-    /// Bound of one scrape.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_secs_f64(self.timeout_seconds)
-    }
-
-    /// Delay of a re-check.
-    pub fn recheck(&self) -> Duration {
-        Duration::from_secs_f64(self.recheck_seconds)
-    }
-
-    /// Whether connections outlive their scrape.
-    pub fn keeps_connections(&self) -> bool {
-        /// Below, the next scrape comes soon enough to be worth a socket.
-        const AUTO_UP_TO_SECONDS: f64 = 60.0;
-        match self.keep_alive {
-            KeepAlive::Auto => self.interval_seconds <= AUTO_UP_TO_SECONDS,
-            KeepAlive::Always => true,
-            KeepAlive::Never => false,
-        }
     }
 }
 

@@ -5,22 +5,39 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use mect_fleet::collecting::{NotScraped, Push};
+use mect_fleet::guard::Doubt;
 use mect_fleet::store::Record;
-use mect_fleet::{Failure, FailureReason, Fleet, Outcome, Reading, Report, Rule, ServerId, Standing, Timestamp};
+use mect_fleet::{Failure, FailureReason, Fleet, Health, Outcome, Report, Rule, ServerId, Side, Standing, Timestamp};
 use tokio::sync::mpsc::OwnedPermit;
-use tokio::sync::watch;
-use tokio::task::{self, JoinSet};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{self, AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::{Target, TargetSet};
-use crate::metrics::{Metrics, ScrapeResult};
-use crate::parse::{self, ErrorKind, ParseError};
-use crate::reading::{Counters, Gather};
+use crate::metrics::Metrics;
+use crate::parse;
+use crate::push::Pushes;
 use crate::record::Queue;
-use crate::schedule::{Flight, Schedule, Tick};
-use crate::scrape::{Connection, Page, Scraper};
+use crate::schedule::{Again, Flight, Schedule, Tick};
+use crate::scrape::Scraper;
+use crate::sharding::Term;
+use crate::silence::Silence;
+use crate::watch::Watch;
+
+mod asked;
+mod clock;
+mod flight;
+mod pushed;
+mod room;
+
+pub use asked::{Asked, Told, Want};
+use clock::Clock;
+use flight::{Done, Memory, Shared};
+pub use room::Room;
 
 /// After a stop was asked for, scrapes under way may end within this time; later ones leave no trace.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -28,6 +45,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Scrapes start at multiples of this, up to 50 ms late. Those that start together share wake-ups and warm caches: at
 /// 300 scrapes a second that took 140 µs of processor time each instead of 250.
 const SLOT: Tick = 50;
+
+/// A scrape that starts later than this after it was due does not count as made then.
+const LATE: Tick = 1000;
 
 /// What the engine is built from.
 pub struct Parts {
@@ -39,15 +59,28 @@ pub struct Parts {
     pub rule: Rule,
     /// When targets are due.
     pub schedule: Schedule,
-    /// Scrapes at once.
-    pub max_in_flight: usize,
+    /// Tells failures of servers from failures of our own network.
+    pub watch: Watch,
+    /// How many scrapes there may be at once.
+    pub room: Room,
     /// Where records go.
     pub queue: Queue,
     /// Where the standing of a new target comes from.
     pub fleet: Arc<Fleet>,
+    /// Until when the targets may be scraped.
+    pub term: Arc<Term>,
+    /// What agents of the old system report.
+    pub pushes: Pushes,
+    /// Their servers are down after so long without a report.
+    pub silence: Duration,
+    /// Scrapes that somebody asks for.
+    pub asked: Asked,
     /// Counts.
     pub metrics: Metrics,
 }
+
+/// Answered by an engine that is not stuck.
+pub type Pulse = oneshot::Sender<()>;
 
 /// The engine and the targets that wait in it.
 pub struct Engine {
@@ -55,86 +88,104 @@ pub struct Engine {
     rule: Rule,
     schedule: Schedule,
     targets: HashMap<ServerId, Entry>,
+    /// Of the targets those that agents report.
+    silence: Silence,
+    pushes: Pushes,
+    /// One that found no place in the queue.
+    waiting: Option<Push>,
+    asked: Asked,
     /// Of every server scraped since the start, also of those whose target went: the view may lag behind by a batch,
     /// and a standing taken up from there would tell a flip twice.
     standings: HashMap<ServerId, Standing>,
     scrapes: JoinSet<Done>,
     flights: HashMap<task::Id, Flight>,
-    max_in_flight: usize,
+    watch: Watch,
+    room: Room,
     queue: Queue,
     /// The queue was full; nothing starts until it has a place.
     queue_full: bool,
     fleet: Arc<Fleet>,
+    term: Arc<Term>,
     clock: Clock,
-}
-
-/// What every scrape needs.
-struct Shared {
-    scraper: Scraper,
-    page_limits: parse::Limits,
-    metrics: Metrics,
 }
 
 /// A target; its memory is away while a scrape is under way.
 struct Entry {
     target: Arc<Target>,
+    /// What is cut off together with it; `None` for a target on this machine.
+    side: Option<Side>,
     memory: Option<Memory>,
-}
-
-/// What one scrape leaves for the next.
-#[derive(Default)]
-struct Memory {
-    counters: Option<Counters>,
-    connection: Option<Connection>,
-}
-
-/// A scrape that ended.
-struct Done {
-    report: Report,
-    memory: Memory,
-    /// No earlier page to compare with: a second scrape soon gives the rates.
-    was_first: bool,
-    place: OwnedPermit<Record>,
+    /// Ends the scrape that is under way.
+    flight: Option<AbortHandle>,
 }
 
 impl Engine {
     /// An engine without targets.
     pub fn new(parts: Parts) -> Self {
-        let Parts { scraper, page_limits, rule, schedule, max_in_flight, queue, fleet, metrics } = parts;
+        let Parts { scraper, page_limits, rule, schedule, watch, room, queue, fleet, term, .. } = parts;
+        let Parts { pushes, silence, asked, metrics, .. } = parts;
         Self {
-            shared: Arc::new(Shared { scraper, page_limits, metrics }),
+            shared: Arc::new(Shared { scraper, page_limits, metrics, keeps_pages: AtomicBool::new(false) }),
             rule,
             schedule,
             targets: HashMap::new(),
+            silence: Silence::new(silence),
+            pushes,
+            waiting: None,
+            asked,
             standings: HashMap::new(),
             scrapes: JoinSet::new(),
             flights: HashMap::new(),
-            max_in_flight,
+            watch,
+            room,
             queue,
             queue_full: false,
             fleet,
+            term,
             clock: Clock::start(),
         }
     }
 
     /// Scrapes the targets of the latest set until `shutdown`, then lets scrapes under way end.
-    pub async fn run(mut self, mut sets: watch::Receiver<TargetSet>, shutdown: CancellationToken) {
+    /// Answers `pulses` meanwhile.
+    pub async fn run(
+        mut self,
+        mut sets: watch::Receiver<TargetSet>,
+        mut pulses: mpsc::Receiver<Pulse>,
+        shutdown: CancellationToken,
+    ) {
         sets.mark_changed();
         let queue = self.queue.clone();
         loop {
-            let has_room = !self.queue_full && self.scrapes.len() < self.max_in_flight;
+            let has_room = !self.queue_full && self.scrapes.len() < self.room.places() && !self.term.is_over();
             let due = if has_room { self.schedule.next_due() } else { None };
             let start = due.map(|due| due.next_multiple_of(SLOT));
+            let silent = if self.queue_full || self.term.is_over() { None } else { self.silence.next_end() };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                // Nobody waits for the answer any more: as good.
+                Some(pulse) = pulses.recv() => drop(pulse.send(())),
                 Ok(()) = sets.changed() => {
                     let set = Arc::clone(&sets.borrow_and_update());
                     self.reconcile(&set);
                 }
                 Some(ended) = self.scrapes.join_next_with_id() => self.finish(ended),
-                _place = queue.reserve(), if self.queue_full => self.queue_full = false,
+                canary = self.watch.canary() => self.watch.hear(canary, instant(self.clock.now())),
+                place = queue.reserve(), if self.queue_full => match place {
+                    Ok(_place) => {
+                        self.queue_full = false;
+                        if let Some(push) = self.waiting.take() {
+                            self.take_push(push);
+                        }
+                    }
+                    // The recorder is gone: what is scraped would be lost.
+                    Err(_closed) => break,
+                },
+                Some(push) = self.pushes.recv(), if !self.queue_full => self.take_push(push),
+                Some(want) = self.asked.recv() => self.take_want(want),
                 () = self.clock.sleep_until(start) => self.start_due(),
+                () = self.clock.sleep_until(silent) => self.tell_silent(),
             }
             self.shared.metrics.in_flight.set(self.scrapes.len() as i64);
         }
@@ -151,40 +202,68 @@ impl Engine {
     /// Takes over a new set: what is gone ends, what is new begins, what stays is not touched.
     fn reconcile(&mut self, set: &[Target]) {
         let wanted: HashMap<ServerId, &Target> = set.iter().map(|target| (target.server, target)).collect();
-        let schedule = &mut self.schedule;
+        let (schedule, silence, asked) = (&mut self.schedule, &mut self.silence, &mut self.asked);
         self.targets.retain(|server, entry| {
             let stays = wanted.get(server).is_some_and(|target| **target == *entry.target);
             if !stays {
                 schedule.remove(*server);
+                silence.forget(*server);
+                asked.forget(*server);
+                // Or a target that changed would be scraped by two at once.
+                entry.flight.take().inspect(AbortHandle::abort);
             }
             stays
         });
-        let view = self.fleet.view();
         let new: Vec<_> = set.iter().filter(|target| !self.targets.contains_key(&target.server)).collect();
-        for target in &new {
-            let entry = Entry { target: Arc::new((*target).clone()), memory: Some(Memory::default()) };
-            self.targets.insert(target.server, entry);
-            let known = || view.by_id(target.server).map(|view| view.standing.clone()).unwrap_or_default();
-            self.standings.entry(target.server).or_insert_with(known);
+        let (mut unknown, mut taken_over) = (Vec::new(), Vec::new());
+        let now = self.clock.now();
+        for target in new {
+            let server = target.server;
+            self.targets.insert(server, Entry::new(target));
+            let known = || self.fleet.standing(server).unwrap_or_default();
+            let is_pushed = target.page.is_none();
+            if target.epoch == 0 {
+                self.standings.entry(server).or_insert_with(known);
+            } else {
+                // What we knew under an older epoch, another collector may have overtaken.
+                self.standings.insert(server, known());
+            }
+            let last = self.standings.get(&server).and_then(|standing| standing.last_scrape);
+            let last = last.map_or(0, |at| Tick::try_from(at.as_millis()).unwrap_or(0));
+            match target.epoch {
+                _ if is_pushed => self.silence.heard(server, now),
+                0 => unknown.push(server),
+                _ => taken_over.push((server, last)),
+            }
         }
-        let new: Vec<_> = new.iter().map(|target| target.server).collect();
-        self.schedule.add(&new, self.clock.now());
+        self.schedule.add(&unknown, now);
+        self.schedule.take_over(&taken_over, now);
+        self.watch.learn(self.targets.iter().map(|(server, entry)| (*server, entry.side)));
+        self.room.fit(self.targets.len());
+        if !self.room.keeps_connections() {
+            self.targets.values_mut().filter_map(|entry| entry.memory.as_mut()).for_each(Memory::hang_up);
+        }
         self.shared.metrics.targets.set(self.targets.len() as i64);
     }
 
     fn start_due(&mut self) {
         let now = self.clock.now();
-        while self.scrapes.len() < self.max_in_flight {
+        // Asked before each: a process that was stopped must not go on with what it held then.
+        while self.scrapes.len() < self.room.places() && !self.term.is_over() {
             let Ok(place) = self.queue.clone().try_reserve_owned() else {
                 self.queue_full = true;
                 return;
             };
             let Some(flight) = self.schedule.take_due(now) else { return };
             let Some(entry) = self.targets.get_mut(&flight.server) else { continue };
+            let Some(page) = entry.target.page.clone() else { continue };
             self.shared.metrics.scrape_lag.observe(now.saturating_sub(flight.due) as f64 / 1000.0);
             let memory = entry.memory.take().unwrap_or_default();
-            let scrape = Arc::clone(&self.shared).scrape(Arc::clone(&entry.target), memory, place);
-            self.flights.insert(self.scrapes.spawn(scrape).id(), flight);
+            let at = start_of(flight.due, now);
+            let scrape = Arc::clone(&self.shared).scrape(Arc::clone(&entry.target), page, at, memory, place);
+            let scrape = self.scrapes.spawn(scrape);
+            self.flights.insert(scrape.id(), flight);
+            entry.flight = Some(scrape);
         }
     }
 
@@ -192,110 +271,108 @@ impl Engine {
         let id = ended.as_ref().map_or_else(task::JoinError::id, |(id, _)| *id);
         let Some(flight) = self.flights.remove(&id) else { return };
         let now = self.clock.now();
-        let wants_recheck = match ended {
+        let again = match ended {
             // Its target was taken away or replaced meanwhile: what it found is nobody's.
             Ok(_) if !self.schedule.is_current(&flight) => return,
-            Ok((_, done)) => self.judge(done),
+            Ok((_, done)) => self.judge(done, now),
+            // Its target was taken away meanwhile.
+            Err(error) if error.is_cancelled() => return,
             Err(panic) => {
                 tracing::error!(server = %flight.server, error = %panic, "a scrape ended abnormally");
                 self.shared.count(&Outcome::Failed(Failure::new(FailureReason::Local, "")));
-                false
+                self.asked.forget(flight.server);
+                Again::Regular
             }
         };
-        if let Some(next) = self.schedule.put_back(&flight, now, wants_recheck) {
+        if let Some(next) = self.schedule.put_back(&flight, now, again) {
             self.shared.metrics.ticks_skipped.inc_by(next.skipped);
         }
     }
 
-    /// Folds a report into its server's standing and queues both; true when the next scrape should come soon.
-    fn judge(&mut self, done: Done) -> bool {
-        let Done { report, memory, was_first, place } = done;
+    /// Folds a report into its server's standing and queues both; tells whether the next scrape should come soon.
+    fn judge(&mut self, done: Done, now: Tick) -> Again {
+        let Done { report, epoch, mut memory, was_first, page, place } = done;
+        self.asked.answer(&report, page.as_deref());
+        self.shared.keep_pages(!self.asked.is_empty());
+        if !self.room.keeps_connections() {
+            memory.hang_up();
+        }
+        let mut side = None;
         if let Some(entry) = self.targets.get_mut(&report.server) {
-            entry.memory = Some(memory);
+            (entry.memory, entry.flight) = (Some(memory), None);
+            side = entry.side;
         }
+        let (server, is_up) = (report.server, matches!(report.outcome, Outcome::Up(_)));
+        let known = self.standings.entry(server).or_default();
+        let doubt = side.and_then(|side| self.watch.judge(side, &report, known, instant(now)));
+        let state = &self.fold(report, doubt, epoch, place).state;
+        let unverified = state.unverified;
+        let may_fall = state.failures > 0 && state.health != Health::Down;
+        let again = match () {
+            () if state.wants_recheck() => Again::ToDecide,
+            () if is_up && was_first => Again::ForRates,
+            () => Again::Regular,
+        };
+        self.watch.note(server, unverified, instant(now));
+        if let Some(side) = side.filter(|_| may_fall) {
+            self.call_witnesses(server, side, now);
+        }
+        again
+    }
+
+    /// Folds a report into its server's standing and queues both.
+    fn fold(&mut self, report: Report, doubt: Option<Doubt>, epoch: u64, place: OwnedPermit<Record>) -> &Standing {
         let standing = self.standings.entry(report.server).or_default();
-        let transition = standing.observe(&self.rule, &report);
-        let lacks_rates = was_first && matches!(report.outcome, Outcome::Up(_));
-        let wants_recheck = standing.state.wants_recheck() || lacks_rates;
-        let record = Record { report, standing: standing.clone(), transition };
-        place.send(record);
-        wants_recheck
-    }
-}
-
-impl Shared {
-    /// Scrapes a target once and reads its page.
-    async fn scrape(self: Arc<Self>, target: Arc<Target>, mut memory: Memory, place: OwnedPermit<Record>) -> Done {
-        let (at, started) = (Timestamp::now(), Instant::now());
-        let page = self.scraper.scrape(&target, &mut memory.connection).await;
-        let duration = started.elapsed();
-        let was_first = memory.counters.is_none();
-        let read = page.and_then(|page| self.read(&page, &mut memory.counters));
-        let (samples, outcome) = match read {
-            Ok((samples, reading)) => (samples, Outcome::Up(reading)),
-            Err(failure) => (0, Outcome::Failed(failure)),
-        };
-        self.count(&outcome);
-        self.metrics.scrape_duration.observe(duration.as_secs_f64());
-        let duration_ms = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
-        Done { report: Report { server: target.server, at, duration_ms, samples, outcome }, memory, was_first, place }
+        let transition = standing.observe(&self.rule, &report, doubt);
+        standing.epoch = epoch;
+        place.send(Record { report, standing: standing.clone(), transition, epoch });
+        standing
     }
 
-    fn read(&self, page: &Page, counters: &mut Option<Counters>) -> Result<(u32, Reading), Failure> {
-        let parsed = parse::text(&page.bytes, &self.page_limits).map_err(|error| unreadable(&error))?;
-        self.metrics.page_bytes.inc_by(page.bytes.len() as u64);
-        self.metrics.samples.inc_by(parsed.samples().len() as u64);
-        let mut gather = Gather::default();
-        parsed.samples().iter().for_each(|sample| gather.take(sample));
-        let (reading, now) = gather.finish(page.answered_at, counters.as_ref());
-        *counters = Some(now);
-        Ok((parsed.samples().len() as u32, reading))
+    /// Has a server scraped at once, unless that is under way already; what it finds is told when it ends.
+    fn take_want(&mut self, want: Want) {
+        let Some(entry) = self.targets.get(&want.server) else { return want.refuse(NotScraped::NotHere) };
+        if entry.target.page.is_none() {
+            return want.refuse(NotScraped::Pushed);
+        }
+        let (server, is_waiting) = (want.server, entry.memory.is_some());
+        let is_first = self.asked.wait(want);
+        self.shared.keep_pages(!self.asked.is_empty());
+        if !is_first || !is_waiting {
+            return;
+        }
+        let last = self.standings.get(&server).and_then(|standing| standing.last_scrape);
+        self.schedule.hasten(server, self.asked.soonest(last, self.clock.now()));
     }
 
-    fn count(&self, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Up(_) => "success",
-            Outcome::Failed(failure) => failure.reason.name(),
-        };
-        self.metrics.scrapes.get_or_create(&ScrapeResult { result }).inc();
-    }
-}
-
-/// Names the failure of a page that was refused.
-fn unreadable(error: &ParseError) -> Failure {
-    let reason = match error.kind {
-        ErrorKind::Syntax => FailureReason::Parse,
-        ErrorKind::Utf8 => FailureReason::Utf8,
-        ErrorKind::Limit => FailureReason::Limit,
-        ErrorKind::Truncated => FailureReason::Truncated,
-    };
-    Failure::new(reason, error.to_string())
-}
-
-/// Wall-clock milliseconds that never step back: taken once at the start and carried on by the monotonic clock.
-struct Clock {
-    started: tokio::time::Instant,
-    epoch: Tick,
-}
-
-impl Clock {
-    fn start() -> Self {
-        let epoch = Tick::try_from(Timestamp::now().as_millis()).unwrap_or(0);
-        Self { started: tokio::time::Instant::now(), epoch }
-    }
-
-    fn now(&self) -> Tick {
-        self.epoch + self.started.elapsed().as_millis() as Tick
-    }
-
-    /// Sleeps until `tick`; for ever without one.
-    async fn sleep_until(&self, tick: Option<Tick>) {
-        match tick {
-            Some(tick) => {
-                let since_start = Duration::from_millis(tick.saturating_sub(self.epoch));
-                tokio::time::sleep_until(self.started + since_start).await;
-            }
-            None => std::future::pending().await,
+    /// Has servers elsewhere scraped at once, where a failure needs somebody else's answer to count.
+    fn call_witnesses(&mut self, server: ServerId, side: Side, now: Tick) {
+        let (targets, standings) = (&self.targets, &self.standings);
+        let is_well = |witness: ServerId| standings.get(&witness).is_some_and(|standing| standing.state.failures == 0);
+        let elsewhere = |witness: ServerId| targets.get(&witness).is_some_and(|entry| entry.memory.is_some());
+        for witness in self.watch.witnesses(server, side, instant(now), |id| is_well(id) && elsewhere(id)) {
+            self.schedule.hasten(witness, now);
         }
     }
+}
+
+impl Entry {
+    fn new(target: &Target) -> Self {
+        let side = target
+            .page
+            .as_ref()
+            .map(|page| &page.endpoint)
+            .and_then(|endpoint| endpoint.ip().map_or_else(|| Side::of_name(endpoint.host()), Side::of_address));
+        Self { target: Arc::new(target.clone()), side, memory: Some(Memory::default()), flight: None }
+    }
+}
+
+/// The moment of a scrape that was due at `due` and starts at `now`. Usually the tick, the same in every collector; a
+/// scrape that comes late tells of the time when it was made.
+fn start_of(due: Tick, now: Tick) -> Timestamp {
+    instant(if now.saturating_sub(due) > LATE { now } else { due })
+}
+
+fn instant(tick: Tick) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(tick).unwrap_or(i64::MAX))
 }

@@ -7,15 +7,27 @@
 //!
 //! [`engine`] moves a target through these steps; [`run`] joins the parts and is the only place that knows them all.
 
+pub mod backup;
 pub mod config;
+pub mod control;
 pub mod discovery;
+pub mod doctor;
 pub mod engine;
+pub mod geolocation;
+pub mod healthcheck;
 pub mod logging;
 pub mod metrics;
+pub mod migrate;
+pub mod on_demand;
 pub mod parse;
+pub mod push;
 pub mod reading;
 pub mod record;
 pub mod run;
 pub mod schedule;
 pub mod scrape;
+pub mod sharding;
+pub mod shell;
+pub mod silence;
 pub mod simulate;
+pub mod watch;

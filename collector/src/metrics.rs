@@ -4,16 +4,21 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mect_fleet::{Fleet, Health};
+use mect_fleet::spool::{self, Spool};
+use mect_fleet::{Fleet, Health, Timestamp};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+mod redis;
+
+pub use redis::register_redis;
 
 /// Label of scrapes: `success`, or the failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,6 +32,13 @@ pub struct ScrapeResult {
 pub struct Entered {
     /// The state.
     pub to: &'static str,
+}
+
+/// Label of failures that do not let a server turn down: why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Doubted {
+    /// The doubt.
+    pub why: &'static str,
 }
 
 /// The collector's own metrics; cheap to clone.
@@ -54,8 +66,27 @@ pub struct Metrics {
     pub recorded: Counter,
     /// Failed attempts to record a batch.
     pub record_failures: Counter,
+    /// Records that came after another collector had taken their server over. Of those from the spool the heartbeats
+    /// are kept.
+    pub refused: Counter,
+    /// Records that the store refused one by one, while it took others.
+    pub set_aside: Counter,
+    /// Records brought from the spool to the store.
+    pub replayed: Counter,
+    /// 1 while the store takes records.
+    pub store_up: Gauge,
     /// Flips of health by state entered.
     pub transitions: Family<Entered, Counter>,
+    /// Failed scrapes that may be our own network's fault, by the doubt.
+    pub doubted: Family<Doubted, Counter>,
+    /// Servers that would be down, were their failures not doubted.
+    pub unverified: Gauge,
+    /// Shards whose lease is held.
+    pub shards_held: Gauge,
+    /// Collectors that take part.
+    pub collectors: Gauge,
+    /// Leases that ran out and were taken by others.
+    pub leases_lost: Counter,
 }
 
 impl Metrics {
@@ -73,7 +104,16 @@ impl Metrics {
             queue: Gauge::default(),
             recorded: Counter::default(),
             record_failures: Counter::default(),
+            refused: Counter::default(),
+            set_aside: Counter::default(),
+            replayed: Counter::default(),
+            store_up: Gauge::default(),
             transitions: Family::default(),
+            doubted: Family::default(),
+            unverified: Gauge::default(),
+            shards_held: Gauge::default(),
+            collectors: Gauge::default(),
+            leases_lost: Counter::default(),
         };
         let mect = registry.sub_registry_with_prefix("mect");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -91,15 +131,32 @@ impl Metrics {
         mect.register("record_queue", "Records that wait for the store", metrics.queue.clone());
         mect.register("records", "Records made durable", metrics.recorded.clone());
         mect.register("record_failures", "Failed attempts to record", metrics.record_failures.clone());
+        mect.register(
+            "records_refused",
+            "Records that came after another collector had taken their server over",
+            metrics.refused.clone(),
+        );
+        let aside = "Records that the store refuses by themselves, kept in spool/refused.jsonl";
+        mect.register("records_set_aside", aside, metrics.set_aside.clone());
+        mect.register("records_replayed", "Records brought from the spool to the store", metrics.replayed.clone());
+        mect.register("store_up", "1 while the store takes records", metrics.store_up.clone());
         mect.register("transitions", "Flips of health", metrics.transitions.clone());
+        let doubted = "Failed scrapes that may be the fault of the collector's own network";
+        mect.register("scrapes_doubted", doubted, metrics.doubted.clone());
+        let unverified = "Servers whose failures are doubted, so that they do not turn down";
+        mect.register("unverified_servers", unverified, metrics.unverified.clone());
+        mect.register("shards_held", "Shards whose lease is held", metrics.shards_held.clone());
+        mect.register("collectors", "Collectors that share the fleet", metrics.collectors.clone());
+        mect.register("leases_lost", "Leases that ran out and were taken by others", metrics.leases_lost.clone());
         metrics
     }
 }
 
-/// What is looked up when `/metrics` is read: servers by health, and the size of the data directory.
+/// What is looked up when `/metrics` is read: servers by health, the size of the data directory, and the spool.
 struct OnDemand {
     fleet: Arc<Fleet>,
     data_dir: PathBuf,
+    spool: Option<Arc<Spool>>,
 }
 
 impl fmt::Debug for OnDemand {
@@ -118,8 +175,27 @@ impl Collector for OnDemand {
         }
         let help = "Size of the data directory";
         let size = encoder.encode_descriptor("mect_store", help, Some(&Unit::Bytes), MetricType::Gauge)?;
-        ConstGauge::new(directory_bytes(&self.data_dir) as i64).encode(size)
+        ConstGauge::new(directory_bytes(&self.data_dir) as i64).encode(size)?;
+        self.spool.as_ref().map_or(Ok(()), |spool| encode_spool(&spool.stats(), &mut encoder))
     }
+}
+
+fn encode_spool(stats: &spool::Stats, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let bytes = encoder.encode_descriptor("mect_spool", "Size of the spool", Some(&Unit::Bytes), MetricType::Gauge)?;
+    ConstGauge::new(stats.bytes as i64).encode(bytes)?;
+    let help = "Records in the spool that wait for the store";
+    let records = encoder.encode_descriptor("mect_spool_records", help, None, MetricType::Gauge)?;
+    ConstGauge::new(stats.records as i64).encode(records)?;
+    let help = "Records lost because the spool was full";
+    let dropped = encoder.encode_descriptor("mect_spool_dropped_records", help, None, MetricType::Counter)?;
+    ConstCounter::new(stats.dropped_records).encode(dropped)?;
+    let help = "Batches in the spool that the disk damaged; lost";
+    let damaged = encoder.encode_descriptor("mect_spool_damaged_batches", help, None, MetricType::Counter)?;
+    ConstCounter::new(stats.damaged_frames).encode(damaged)?;
+    let help = "Age of the oldest record in the spool";
+    let oldest = encoder.encode_descriptor("mect_spool_oldest", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+    let age = stats.oldest.map_or(0.0, |at| Timestamp::now().since(at).as_secs_f64());
+    ConstGauge::new(age).encode(oldest)
 }
 
 /// Bytes of the files in a directory; what cannot be read counts as nothing.
@@ -129,6 +205,6 @@ fn directory_bytes(directory: &Path) -> u64 {
 }
 
 /// Registers what is looked up on demand.
-pub fn register_on_demand(registry: &mut Registry, fleet: Arc<Fleet>, data_dir: PathBuf) {
-    registry.register_collector(Box::new(OnDemand { fleet, data_dir }));
+pub fn register_on_demand(registry: &mut Registry, fleet: Arc<Fleet>, data_dir: PathBuf, spool: Option<Arc<Spool>>) {
+    registry.register_collector(Box::new(OnDemand { fleet, data_dir, spool }));
 }

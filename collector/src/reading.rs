@@ -5,19 +5,53 @@
 
 use std::time::{Duration, Instant};
 
-use mect_fleet::{Reading, Service, ServiceReading};
+use mect_fleet::{Failure, FailureReason, Reading, Service, ServiceReading};
 
 mod uplink;
 
-use crate::parse::Sample;
+use crate::parse::{self, ErrorKind, Sample};
+use crate::scrape;
 use uplink::Devices;
 
 /// Capacity of an uplink of which nothing is known, in bytes per second: 1 Gbit/s.
 pub const DEFAULT_CAPACITY: f64 = 125_000_000.0;
 /// Below this distance two values of a counter give noise, not a rate. Also skips an exporter's cached page.
 const MIN_RATE_SPAN: Duration = Duration::from_millis(500);
+/// Rung of `vpn_service_health` from which on the process behind a unit lives.
+const PROCESS_ALIVE: u8 = 2;
+/// Its last rung: data moves.
+const HIGHEST_RUNG: f64 = 5.0;
 /// Units of VPN services that one page may list; further ones are left out.
 const MAX_SERVICES: usize = 64;
+
+/// Reads a page as it was scraped.
+///
+/// # Errors
+/// The page breaks a rule of its format, or a limit.
+pub fn parsed<'a>(page: &'a scrape::Page, limits: &parse::Limits) -> Result<parse::Page<'a>, Failure> {
+    parse::page(&page.bytes, page.format, limits).map_err(|error| {
+        let reason = match error.kind {
+            ErrorKind::Syntax => FailureReason::Parse,
+            ErrorKind::Utf8 => FailureReason::Utf8,
+            ErrorKind::Limit => FailureReason::Limit,
+            ErrorKind::Truncated => FailureReason::Truncated,
+        };
+        Failure::new(reason, error.to_string())
+    })
+}
+
+/// Collects what matters from a page.
+///
+/// # Errors
+/// Nothing on it says anything of a host.
+pub fn gathered(page: &parse::Page<'_>) -> Result<Gather, Failure> {
+    let mut gather = Gather::default();
+    page.samples().iter().for_each(|sample| gather.take(sample));
+    if gather.has_any() {
+        return Ok(gather);
+    }
+    Err(Failure::new(FailureReason::NoMetrics, format!("{} samples, none known", page.samples().len())))
+}
 
 /// Collects what matters from the samples of one page.
 #[derive(Default)]
@@ -30,6 +64,9 @@ pub struct Gather {
     devices: Devices,
     sessions: Option<f64>,
     services: Vec<ServiceReading>,
+    /// Rungs of units that the page names only later.
+    rungs: Vec<(Box<str>, u8)>,
+    services_unknown: bool,
 }
 
 /// The counters of one page, kept to be compared with the next.
@@ -68,8 +105,18 @@ impl Gather {
             }
             "vpn_sessions" => self.sessions = Some(self.sessions.unwrap_or(0.0) + value.max(0.0)),
             "vpn_service_active" => self.service(sample),
+            "vpn_service_health" if !value.is_nan() => self.rung(sample),
+            "vpn_exporter_sampler_success" if sample.labels.get("sampler").as_deref() == Some("systemd") => {
+                self.services_unknown = value == 0.0;
+            }
             _ => self.devices.take(sample),
         }
+    }
+
+    /// True when a sample said something of a host.
+    pub fn has_any(&self) -> bool {
+        let (cpu, memory) = (self.cpu_total > 0.0, self.memory_total.is_some());
+        cpu || memory || self.sessions.is_some() || !self.services.is_empty() || !self.devices.is_empty()
     }
 
     fn service(&mut self, sample: &Sample<'_>) {
@@ -77,21 +124,44 @@ impl Gather {
         if let Ok(service) = service.parse::<Service>()
             && self.services.len() < MAX_SERVICES
         {
-            self.services.push(ServiceReading { service, unit: (*unit).into(), active: sample.value == 1.0 });
+            let active = sample.value == 1.0;
+            self.services.push(ServiceReading { service, unit: (*unit).into(), active, rung: None });
         }
     }
 
-    /// The reading, given the counters of the page before; and the counters for the next.
+    fn rung(&mut self, sample: &Sample<'_>) {
+        let Some(unit) = sample.labels.get("unit") else { return };
+        let rung = sample.value.clamp(0.0, HIGHEST_RUNG) as u8;
+        let mut named = self.services.iter_mut().filter(|service| *service.unit == *unit).peekable();
+        if named.peek().is_some() {
+            named.for_each(|service| service.rung = Some(rung));
+        } else if self.rungs.len() < MAX_SERVICES {
+            self.rungs.push(((*unit).into(), rung));
+        }
+    }
+
+    /// The reading, given the counters of the page before; and the counters for the next. What the operator says of the
+    /// uplink's capacity goes before what the page says.
     ///
     /// `at` is when the page was answered. A counter that fell (a restart) gives no rate, never a negative one.
-    pub fn finish(self, at: Instant, before: Option<&Counters>) -> (Reading, Counters) {
-        let uplink = self.devices.uplink();
+    pub fn finish(mut self, at: Instant, before: Option<&Counters>, capacity: Option<u64>) -> (Reading, Counters) {
+        for service in &mut self.services {
+            let told = self.rungs.iter().find(|(unit, _)| *unit == service.unit).map(|(_, rung)| *rung);
+            service.rung = service.rung.or(told);
+            // Its process is gone although systemd calls it active.
+            service.active &= service.rung.is_none_or(|rung| rung >= PROCESS_ALIVE);
+        }
+        let mut uplink = self.devices.uplink();
+        if let (Some(uplink), Some(capacity)) = (&mut uplink, capacity) {
+            uplink.capacity = capacity as f64;
+        }
         let now = Counters { at, cpu_idle: self.cpu_idle, cpu_total: self.cpu_total, uplink };
         // Kernels before 3.14 do not tell what is available; free memory and caches come near.
         let available = self.memory_available.unwrap_or(self.memory_reclaimable);
         let mut reading = Reading {
             ram: self.memory_total.filter(|total| *total > 0.0).map(|total| ratio(1.0 - available / total)),
             sessions: self.sessions.map(|sessions| sessions as u32),
+            services_unknown: self.services_unknown && self.services.is_empty(),
             services: self.services.into(),
             ..Reading::default()
         };

@@ -1,16 +1,36 @@
 //! The way from a judged scrape to the store and, once durable, to the view.
 //!
 //! The queue is bounded by permits: the engine takes one before it starts a scrape, so every scrape that ran has its
-//! place, nothing is dropped, and a store that is too slow shows as skipped ticks instead of as memory.
+//! place, nothing is dropped, and a disk that is too slow shows as skipped ticks instead of as memory.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `keeper` | makes a batch durable: in a store of our own, or in a shared one with a spool behind it |
+//! | `outage` | what is known of the shared store: away or not, and what to tell about it later |
+//! | `replay` | empties the spool into the shared store, and finds out when it is back |
+//! | `refusal` | finds the records that the store refuses while it takes all others |
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mect_fleet::store::{Record, Recorder};
+use mect_fleet::store::Record;
 use mect_fleet::{FailureReason, Fleet, Health, Timestamp, Transition};
 use tokio::sync::mpsc;
 
 use crate::metrics::{Entered, Metrics};
+
+mod keeper;
+mod outage;
+mod refusal;
+mod replay;
+
+#[cfg(test)]
+mod tests;
+
+pub use keeper::{Keeper, Spooled, newest_standings};
+pub use outage::Outage;
+pub use replay::Replay;
 
 /// Places in the queue: two seconds of the largest fleet that one collector scrapes in two minutes.
 const QUEUE_RECORDS: usize = 4096;
@@ -19,10 +39,6 @@ const BATCH_RECORDS: usize = 2048;
 /// After the first record of a batch, others are waited for this long: a commit costs a flush to disk, and half a
 /// second is little against a bound of 200 s. The queue holds what comes meanwhile at 8,000 scrapes a second.
 const BATCH_WINDOW: Duration = Duration::from_millis(500);
-/// Pause after a failed commit, doubled up to the limit.
-const RETRY_AFTER: Duration = Duration::from_millis(250);
-/// See [`RETRY_AFTER`].
-const RETRY_AT_MOST: Duration = Duration::from_secs(10);
 
 /// The engine's end of the queue.
 pub type Queue = mpsc::Sender<Record>;
@@ -30,16 +46,16 @@ pub type Queue = mpsc::Sender<Record>;
 /// The recorder's end.
 pub struct Writer {
     records: mpsc::Receiver<Record>,
-    store: Arc<dyn Recorder>,
+    keeper: Keeper,
     fleet: Arc<Fleet>,
     metrics: Metrics,
 }
 
 impl Writer {
     /// A queue and its writer.
-    pub fn new(store: Arc<dyn Recorder>, fleet: Arc<Fleet>, metrics: Metrics) -> (Queue, Self) {
+    pub fn new(keeper: Keeper, fleet: Arc<Fleet>, metrics: Metrics) -> (Queue, Self) {
         let (queue, records) = mpsc::channel(QUEUE_RECORDS);
-        (queue, Self { records, store, fleet, metrics })
+        (queue, Self { records, keeper, fleet, metrics })
     }
 
     /// Writes until every sender is gone and the queue is empty.
@@ -59,19 +75,20 @@ impl Writer {
         self.fleet.publish(Timestamp::now());
     }
 
-    /// Commits a batch, however often it takes: recording is idempotent.
-    async fn write(&self, batch: Arc<Vec<Record>>) {
-        let mut pause = RETRY_AFTER;
-        while let Err(error) = self.store.record(Arc::clone(&batch)).await {
-            self.metrics.record_failures.inc();
-            tracing::error!(%error, records = batch.len(), "not recorded; trying again in {pause:?}");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_AT_MOST);
+    /// Makes a batch durable, then shows it; but for what another collector has taken over, which is neither.
+    async fn write(&self, mut batch: Arc<Vec<Record>>) {
+        let recorded = self.keeper.keep(&batch).await;
+        if !recorded.refused.is_empty() {
+            self.metrics.refused.inc_by(recorded.refused.len() as u64);
+            let refused: HashSet<_> = recorded.refused.into_iter().collect();
+            let mut places = 0..;
+            Arc::make_mut(&mut batch).retain(|_| places.next().is_some_and(|place| !refused.contains(&place)));
         }
         self.metrics.recorded.inc_by(batch.len() as u64);
         batch.iter().filter_map(|record| record.transition.as_ref()).for_each(|transition| self.tell(transition));
         self.fleet.apply(&batch);
     }
+
     fn tell(&self, transition: &Transition) {
         let Transition { server, from, to, reason, checks, .. } = transition;
         self.metrics.transitions.get_or_create(&Entered { to: to.name() }).inc();

@@ -7,10 +7,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use mect_fleet::ServerId;
+use mect_fleet::shard::stable_hash;
 
 /// After a start, targets are scraped for the first time at this rate, so that a small fleet is seen at once and a
 /// large one does not begin with a burst: 5,000 targets spread over one interval of 120 s, more over no longer time.
@@ -21,8 +21,13 @@ const MIN_GAP: Duration = Duration::from_secs(5);
 const RECHECK_SPREAD: f64 = 0.2;
 /// Re-checks may add this share to the base rate…
 const RECHECK_SHARE: f64 = 0.1;
-/// …but at least this many may happen in a burst, or a small fleet would have none.
-const RECHECK_BURST: f64 = 100.0;
+/// …but at least this many may happen in a burst: a fleet of 500 that loses half of its servers must know it in time.
+const RECHECK_BURST: f64 = 1000.0;
+
+/// Overdue targets that were taken over are scraped within this time…
+const OVERDUE_WITHIN: Duration = Duration::from_secs(5);
+/// …or, where they are many, at this rate: a third of the largest fleet within 17 s.
+const OVERDUE_PER_SECOND: u64 = 1000;
 
 /// A point on the schedule's clock: milliseconds since the epoch that never step back.
 pub type Tick = u64;
@@ -46,6 +51,17 @@ pub struct Flight {
     /// When it was due.
     pub due: Tick,
     generation: u32,
+}
+
+/// Why a target should come again before its next regular tick, if it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It need not.
+    Regular,
+    /// Its page was the first one: a second gives the rates. Once per target and start, so it needs no budget.
+    ForRates,
+    /// The next result may decide a flip of health.
+    ToDecide,
 }
 
 /// When a target comes again.
@@ -91,6 +107,30 @@ impl Schedule {
         }
     }
 
+    /// Adds targets that somebody else has scraped so far, each with the time of its last scrape. Whoever is overdue is
+    /// scraped within seconds, whoever is not at its next tick.
+    pub fn take_over(&mut self, targets: &[(ServerId, Tick)], now: Tick) {
+        let is_overdue = |(target, last): &(ServerId, Tick)| self.tick_after(*target, *last) <= now;
+        let overdue = targets.iter().filter(|target| is_overdue(target)).count() as u64;
+        let spread = (overdue * 1000 / OVERDUE_PER_SECOND).max(millis(OVERDUE_WITHIN)).min(self.interval);
+        for (target, last) in targets {
+            let next = self.tick_after(*target, *last);
+            let due = if next > now { next } else { now + self.phase(*target) * spread / self.interval };
+            self.next_generation = self.next_generation.wrapping_add(1);
+            self.targets.insert(*target, self.next_generation);
+            self.waiting.push(Reverse((due, *target, self.next_generation)));
+        }
+    }
+
+    /// Lets a target that waits come at once, out of turn; it keeps its rhythm afterwards. The caller bounds how often.
+    pub fn hasten(&mut self, target: ServerId, now: Tick) {
+        if let Some(generation) = self.targets.get_mut(&target) {
+            self.next_generation = self.next_generation.wrapping_add(1);
+            *generation = self.next_generation;
+            self.waiting.push(Reverse((now, target, self.next_generation)));
+        }
+    }
+
     /// Forgets a target, waiting or in flight.
     pub fn remove(&mut self, target: ServerId) {
         self.targets.remove(&target);
@@ -118,9 +158,9 @@ impl Schedule {
         self.targets.get(&flight.server) == Some(&flight.generation)
     }
 
-    /// Puts a target that was in flight back to wait: for a re-check if it `wants_recheck` and the budget allows one
-    /// before its next regular tick, else for that tick. `None`: it was removed, or replaced, meanwhile.
-    pub fn put_back(&mut self, flight: &Flight, now: Tick, wants_recheck: bool) -> Option<Next> {
+    /// Puts a target that was in flight back to wait: for an early scrape if there is a reason for one before its next
+    /// regular tick, and for a re-check budget left; else for that tick. `None`: it was removed, or replaced, meanwhile.
+    pub fn put_back(&mut self, flight: &Flight, now: Tick, again: Again) -> Option<Next> {
         let &Flight { server, due, generation } = flight;
         if !self.is_current(flight) {
             return None;
@@ -128,10 +168,14 @@ impl Schedule {
         let regular = self.tick_after(server, now + millis(MIN_GAP).min(self.interval / 4));
         let first_missed = self.tick_after(server, due);
         let skipped = if first_missed <= now { (now - first_missed) / self.interval + 1 } else { 0 };
-        let recheck = now + self.recheck_delay(server, now);
-        let may_recheck = wants_recheck && recheck < regular;
-        let granted = may_recheck && self.budget.take(now, self.targets.len(), self.interval);
-        let next = Next { due: if granted { recheck } else { regular }, skipped };
+        let early = now + self.recheck_delay(server, now);
+        let granted = early < regular
+            && match again {
+                Again::Regular => false,
+                Again::ForRates => true,
+                Again::ToDecide => self.budget.take(now, self.targets.len(), self.interval),
+            };
+        let next = Next { due: if granted { early } else { regular }, skipped };
         self.waiting.push(Reverse((next.due, server, generation)));
         Some(next)
     }
@@ -144,11 +188,14 @@ impl Schedule {
     }
 
     fn phase(&self, target: ServerId) -> u64 {
-        hash(&target) % self.interval
+        // The same in every collector: whoever takes a target over keeps its rhythm.
+        stable_hash(&target.key()) % self.interval
     }
 
     fn recheck_delay(&self, target: ServerId, now: Tick) -> u64 {
-        let lot = hash(&(target, now)) as f64 / u64::MAX as f64;
+        let mut lot = target.key().to_vec();
+        lot.extend_from_slice(&now.to_le_bytes());
+        let lot = stable_hash(&lot) as f64 / u64::MAX as f64;
         (self.recheck as f64 * (1.0 - RECHECK_SPREAD + 2.0 * RECHECK_SPREAD * lot)) as u64
     }
 
@@ -180,11 +227,6 @@ impl RecheckBudget {
         self.spent += f64::from(u8::from(granted));
         granted
     }
-}
-
-/// The same on every run of one build, unlike the standard map's hasher: a restarted collector keeps each phase.
-fn hash(value: &impl std::hash::Hash) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }
 
 fn millis(duration: Duration) -> u64 {

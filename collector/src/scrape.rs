@@ -4,29 +4,37 @@
 //! memory: one timeout over the whole exchange, one byte budget over everything that the peer sends, one limit on the
 //! decompressed page.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::body::Incoming;
-use mect_fleet::{Failure, FailureReason};
-use mect_web::Secret;
+use mect_fleet::{Failure, FailureReason, ScrapeTarget};
 use tokio::time::timeout_at;
 
 use crate::config;
-use crate::discovery::Target;
+use crate::parse::Format;
 
+mod access;
 mod body;
 mod budget;
 mod connection;
+mod content_type;
+mod pin;
 mod resolve;
+mod socket;
 
+use access::Access;
+pub use access::Accesses;
 use budget::Budget;
 pub use connection::Connection;
 use resolve::Resolver;
 
-/// What we accept: the text format, 0.0.4 first.
-const ACCEPTED: &str = "text/plain;version=0.0.4;q=1,text/plain;q=0.5,*/*;q=0.1";
+/// What we accept: the formats of Prometheus' own header. The text format comes first: every exporter speaks it, it is
+/// read faster, and we keep nothing of what only OpenMetrics says.
+const ACCEPTED: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.8,\
+                        application/openmetrics-text;version=0.0.1;q=0.7,text/plain;q=0.5,*/*;q=0.1";
 /// Tells the exporter how long we wait.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 
@@ -52,8 +60,18 @@ impl From<&config::Scrape> for Limits {
 pub struct Page {
     /// The bytes.
     pub bytes: Vec<u8>,
+    /// What they are in.
+    pub format: Format,
+    /// Bytes of the body as they came, perhaps compressed.
+    pub wire_bytes: usize,
+    /// When there was a connection to ask on.
+    pub connected_at: Instant,
     /// When the response head arrived: the moment nearest to the exporter's own reading of its counters.
     pub answered_at: Instant,
+    /// The content type, as it came.
+    pub content_type: Option<HeaderValue>,
+    /// The host's date, as it came.
+    pub date: Option<HeaderValue>,
 }
 
 /// Makes scrapes. One for all targets.
@@ -61,44 +79,38 @@ pub struct Scraper {
     limits: Limits,
     keep_connections: bool,
     headers: HeaderMap,
-    credentials: Option<HeaderValue>,
+    accesses: Arc<Accesses>,
     resolver: Resolver,
 }
 
 impl Scraper {
-    /// A scraper with the given bounds, that shows `agent_key` to targets which may see it.
-    ///
-    /// # Errors
-    /// The key holds characters that no HTTP header may have.
-    pub fn new(
-        limits: Limits,
-        keep_connections: bool,
-        agent_key: Option<&Secret>,
-    ) -> Result<Self, http::header::InvalidHeaderValue> {
+    /// A scraper with the given bounds, that reaches targets by `accesses`.
+    pub fn new(limits: Limits, keep_connections: bool, accesses: Arc<Accesses>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mect-collector/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(TIMEOUT_HEADER, HeaderValue::try_from(limits.timeout.as_secs_f64().to_string())?);
-        let credentials = agent_key
-            .map(|key| {
-                let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))?;
-                value.set_sensitive(true);
-                Ok(value)
-            })
-            .transpose()?;
-        Ok(Self { limits, keep_connections, headers, credentials, resolver: Resolver::default() })
+        // A number is always a header.
+        if let Ok(timeout) = HeaderValue::try_from(limits.timeout.as_secs_f64().to_string()) {
+            headers.insert(TIMEOUT_HEADER, timeout);
+        }
+        Self { limits, keep_connections, headers, accesses, resolver: Resolver::default() }
     }
 
     /// Scrapes `target`, over the connection in `kept` if one is there and alive, and leaves one there for the next
-    /// scrape if connections are kept.
+    /// scrape if connections are kept. A page that does not say its format is in the `fallback`.
     ///
     /// # Errors
     /// Why nothing of the page can be used.
-    pub async fn scrape(&self, target: &Target, kept: &mut Option<Connection>) -> Result<Page, Failure> {
+    pub async fn scrape(
+        &self,
+        target: &ScrapeTarget,
+        fallback: Option<Format>,
+        kept: &mut Option<Connection>,
+    ) -> Result<Page, Failure> {
         let deadline = tokio::time::Instant::now() + self.limits.timeout;
         let stage = Stage::default();
-        match timeout_at(deadline, self.exchange(target, kept, &stage)).await {
+        match timeout_at(deadline, self.exchange(target, fallback, kept, deadline, &stage)).await {
             Ok(result) => result,
             Err(_elapsed) => {
                 *kept = None;
@@ -107,46 +119,62 @@ impl Scraper {
         }
     }
 
-    async fn exchange(&self, target: &Target, kept: &mut Option<Connection>, stage: &Stage) -> Result<Page, Failure> {
+    async fn exchange(
+        &self,
+        target: &ScrapeTarget,
+        fallback: Option<Format>,
+        kept: &mut Option<Connection>,
+        deadline: tokio::time::Instant,
+        stage: &Stage,
+    ) -> Result<Page, Failure> {
+        let asked = Asked { target, fallback, access: self.accesses.find(target.access.as_deref())? };
         if let Some(connection) = kept.take().filter(Connection::is_alive) {
-            match self.ask(target, connection, kept, stage).await {
+            match self.ask(&asked, connection, kept, stage).await {
                 // Looks like an exporter's idle timeout, which is no fault; a fresh connection will tell.
                 Err(lost) if lost.before_first_byte => {}
                 asked => return asked.map_err(|lost| lost.failure),
             }
         }
         stage.enter(FailureReason::Dns);
-        let addresses = self.resolver.resolve(&target.endpoint).await?;
+        let addresses = self.resolver.resolve(&target.endpoint, self.limits.timeout).await?;
         stage.enter(FailureReason::ConnTimeout);
-        let connection = Connection::open(&addresses).await?;
-        self.ask(target, connection, kept, stage).await.map_err(|lost| lost.failure)
+        let mut connection = Connection::open(&addresses, deadline).await?;
+        if target.endpoint.is_tls() {
+            stage.enter(FailureReason::Tls);
+            connection = connection.secured(&asked.access, target.endpoint.host()).await?;
+        }
+        self.ask(&asked, connection, kept, stage).await.map_err(|lost| lost.failure)
     }
 
     /// Asks over `connection`, and leaves it in `kept` for the next scrape.
     async fn ask(
         &self,
-        target: &Target,
+        asked: &Asked<'_>,
         connection: Connection,
         kept: &mut Option<Connection>,
         stage: &Stage,
     ) -> Result<Page, connection::Lost> {
         stage.enter(FailureReason::HeadTimeout);
-        let request = self.request(target, connection.is_loopback());
+        let connected_at = Instant::now();
+        let request = self.request(asked.target, &asked.access, connection.is_private());
         let budget = Budget::new(self.limits.wire_bytes);
         let read = async |response: http::Response<Incoming>| {
             let answered_at = Instant::now();
             stage.enter(FailureReason::TotalTimeout);
             let (head, body) = response.into_parts();
-            judge_head(head.status, &head.headers)?;
-            let bytes = body::read(&head.headers, body, &self.limits, &budget).await?;
-            Ok(Page { bytes, answered_at })
+            judge_status(head.status)?;
+            let format = content_type::judge(&head.headers, asked.fallback)?;
+            let (bytes, wire_bytes) = body::read(&head.headers, body, &self.limits, &budget).await?;
+            let header = |name| head.headers.get(name).cloned();
+            let (content_type, date) = (header(CONTENT_TYPE), header(DATE));
+            Ok(Page { bytes, format, wire_bytes, connected_at, answered_at, content_type, date })
         };
         let (page, connection) = connection.exchange(request, &budget, read).await?;
         *kept = connection.filter(|_| self.keep_connections);
         Ok(page)
     }
 
-    fn request(&self, target: &Target, is_loopback: bool) -> http::Request<connection::NoBody> {
+    fn request(&self, target: &ScrapeTarget, access: &Access, is_private: bool) -> http::Request<connection::NoBody> {
         let mut request = http::Request::new(connection::NoBody::new());
         // An endpoint's path holds visible ASCII only, which every URI may; `/` stands in where it says otherwise.
         *request.uri_mut() = target.endpoint.path().parse().unwrap_or_default();
@@ -154,14 +182,22 @@ impl Scraper {
         if let Ok(host) = HeaderValue::try_from(target.endpoint.authority()) {
             request.headers_mut().insert(HOST, host);
         }
-        // Loopback never leaves the machine; anywhere else a key in the clear is the operator's decision.
-        if let Some(credentials) = &self.credentials
-            && (is_loopback || target.insecure_credentials)
+        // A key in the clear is the operator's decision.
+        if let Some((name, value)) = &access.credentials
+            && (is_private || target.insecure_credentials)
         {
-            request.headers_mut().insert(AUTHORIZATION, credentials.clone());
+            request.headers_mut().insert(name.clone(), value.clone());
         }
         request
     }
+}
+
+/// What is asked for.
+struct Asked<'a> {
+    target: &'a ScrapeTarget,
+    /// What its page is in if it does not say so.
+    fallback: Option<Format>,
+    access: Arc<Access>,
 }
 
 /// What a timeout at this moment would mean.
@@ -184,25 +220,14 @@ impl Stage {
     }
 }
 
-fn judge_head(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
-    let saw = || format!("HTTP {}", status.as_u16());
-    match status {
-        StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failure::new(FailureReason::Auth, saw())),
-        status if status.is_redirection() => return Err(Failure::new(FailureReason::Redirect, saw())),
-        _ => return Err(Failure::new(FailureReason::Status, saw())),
-    }
-    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if media_type.eq_ignore_ascii_case(b"text/plain") {
-        return Ok(());
-    }
-    let saw = if media_type.is_empty() {
-        "no content type".to_owned()
-    } else {
-        format!("content type {}", String::from_utf8_lossy(media_type).escape_debug())
+fn judge_status(status: StatusCode) -> Result<(), Failure> {
+    let reason = match status {
+        StatusCode::OK => return Ok(()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureReason::Auth,
+        status if status.is_redirection() => FailureReason::Redirect,
+        _ => FailureReason::Status,
     };
-    Err(Failure::new(FailureReason::ContentType, saw))
+    Err(Failure::new(reason, format!("HTTP {}", status.as_u16())))
 }
 
 #[cfg(test)]

@@ -58,8 +58,11 @@ fn a_changed_file_adds_and_removes_targets_and_a_broken_one_changes_nothing() {
     let kept_heartbeat = heartbeat(kept);
     eventually("the kept one to be scraped on", || (heartbeat(kept) != kept_heartbeat).then_some(()));
     assert_eq!(heartbeat(gone), removed["last_heartbeat"]);
+    let about = || collector.get("/about").body;
+    assert!(about().contains("Target file not used") && about().contains("targets.yml"), "{}", about());
     write(&format!("- targets: ['{gone}:{}']\n", ports[1]));
     eventually("it to come back", || (listed(gone) && !listed(kept)).then_some(()));
+    assert!(!about().contains("Target file not used"), "it is good again");
     let back = collector.server_when("it", &gone.to_string(), |_| true);
     assert_eq!(back["server_id"], removed["server_id"]);
 }

@@ -97,6 +97,28 @@ fn nothing_acknowledged_is_lost_and_nothing_is_told_twice() {
     }
 }
 
+/// Kills during the first start: whatever was printed last works, or the next start prints another.
+#[test]
+fn a_kill_during_the_first_start_leaves_a_way_in() {
+    for round in 0..10 {
+        let home = Home::new("");
+        let told = home.path().join("told");
+        for delay in [round * 6, round * 11] {
+            let out = std::fs::OpenOptions::new().create(true).append(true).open(&told).unwrap();
+            let mut child = home.command("serve").stdout(out).stderr(std::process::Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(delay));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let told = std::fs::read_to_string(told).unwrap();
+        if let Some(password) = support::collector::first_password(&told) {
+            std::fs::write(home.first_password_path(), password).unwrap();
+        }
+        // Signs in, with the password told now or with the one told last.
+        home.start();
+    }
+}
+
 /// The told flips are a gapless chain, and the recorded points agree with them.
 fn check_transitions(
     runtime: &tokio::runtime::Runtime,

@@ -51,6 +51,22 @@ fn a_port_in_use_is_named_with_its_setting() {
     assert_refused(&run(&home, "serve"), 1, &[&address, "in use", "`listen` in [web]", "MECT_LISTEN"]);
 }
 
+/// A start that fails must not use up the first password.
+#[test]
+fn the_first_password_is_told_by_the_start_that_succeeds() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::new("");
+    let mut command = home.command("serve");
+    command.env("MECT_LISTEN", taken.local_addr().unwrap().to_string());
+    let failed = command.output().unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert!(support::collector::first_password(&String::from_utf8_lossy(&failed.stdout)).is_none(), "{failed:?}");
+    // Nothing that can be read at the other end of the standard output.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(home.command("serve").stdout(full).status().unwrap().code(), Some(1));
+    home.start();
+}
+
 #[test]
 fn a_data_directory_that_another_collector_holds_is_refused() {
     let home = Home::new("");
@@ -62,7 +78,7 @@ fn a_data_directory_that_another_collector_holds_is_refused() {
 fn the_first_password_may_come_from_a_file_and_must_be_changed() {
     let mut home = Home::new("");
     let file = home.path().join("password");
-    std::fs::write(&file, "first password\n").unwrap();
+    std::fs::write(&file, "first password for Zoe 7\n").unwrap();
     home.set("MECT_ADMIN_PASSWORD_FILE", file.to_str().unwrap());
     let mut command = home.command("serve");
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -70,7 +86,7 @@ fn the_first_password_may_come_from_a_file_and_must_be_changed() {
     let (url, _) = support::read_until(&mut output, "Mect VPN Monitor is ready at ");
     let mut program = support::Program { child, name: "mect-collector" };
 
-    let form = [("username", "admin"), ("password", "first password")];
+    let form = [("username", "admin"), ("password", "first password for Zoe 7")];
     let token = http::post_form(&format!("{url}/token"), &form, &[]).unwrap();
     let token = token.json()["access_token"].as_str().unwrap().to_owned();
     let bearer = format!("Bearer {token}");
@@ -80,7 +96,25 @@ fn the_first_password_may_come_from_a_file_and_must_be_changed() {
 
     program.stop();
     let said = support::all_of(output);
-    assert!(!said.contains("first password"), "a given password is not printed: {said}");
+    assert!(!said.contains("first password for Zoe 7"), "a given password is not printed: {said}");
+}
+
+/// A mistake in the target file must not empty the list for clients when the collector is restarted.
+#[test]
+fn a_broken_target_file_at_a_restart_leaves_the_fleet_as_it_was() {
+    let ip = std::net::Ipv4Addr::new(127, 0, 0, 12);
+    let port = free_port(ip);
+    let _exporter = exporter(ip, port, |_| {});
+    let home = Home::new("[scrape]\ninterval_seconds = 1\n[[file_sd]]\nfiles = [\"targets.yml\"]\n");
+    let targets = home.path().join("targets.yml");
+    assert_refused(&run(&home, "serve"), 2, &["targets.yml", "cannot be read"]);
+    std::fs::write(&targets, format!("- targets: ['{ip}:{port}']\n")).unwrap();
+    let ip = ip.to_string();
+    home.start().server_when("an active server", &ip, |server| server["status"] == "active");
+    std::fs::write(&targets, "- targets: [").unwrap();
+    let again = home.start();
+    again.server_when("the server, still scraped", &ip, |server| server["status"] == "active");
+    assert_refused(&run(&home, "check-config"), 2, &["targets.yml"]);
 }
 
 #[test]
@@ -106,4 +140,16 @@ fn a_stop_records_what_was_scraped_and_the_next_start_shows_it() {
     assert!(remembered["last_heartbeat"].as_str() >= active["last_heartbeat"].as_str());
     // It has no target any more: clients are not sent there.
     assert_eq!(again.get("/servers").json(), serde_json::json!([]));
+}
+
+/// As a shell does that is interrupted itself: both get the signal, and it passes its own on.
+#[test]
+fn a_signal_that_is_passed_on_is_no_second_one() {
+    let home = Home::new("");
+    let mut collector = home.start();
+    for name in ["INT", "TERM"] {
+        signal(collector.program.child.id(), name);
+    }
+    assert!(collector.program.stop().success());
+    assert!(home.log().contains("stopping:") && !home.log().contains("ended at once"), "{}", home.log());
 }

@@ -36,7 +36,7 @@ fn answer(socket: &mut TcpStream, head: &str, body: &str) -> std::io::Result<()>
 #[test]
 fn each_fails_with_its_reason_and_a_good_one_is_not_affected() {
     type Behaviour = fn(&mut TcpStream) -> std::io::Result<()>;
-    let strangers: [(Behaviour, &str, &str); 7] = [
+    let strangers: [(Behaviour, &str, &str); 9] = [
         (
             |socket| answer(socket, "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n", "<p>Welcome to nginx!</p>"),
             "content_type",
@@ -46,6 +46,12 @@ fn each_fails_with_its_reason_and_a_good_one_is_not_affected() {
             |socket| answer(socket, "HTTP/1.1 401 Unauthorized\r\n", ""),
             "auth",
             "the exporter refused our credentials: HTTP 401",
+        ),
+        (|socket| answer(socket, PAGE, ""), "no_metrics", "the page tells nothing of a host: 0 samples"),
+        (
+            |socket| answer(socket, PAGE, "go_goroutines 7\n"),
+            "no_metrics",
+            "the page tells nothing of a host: 1 samples",
         ),
         (|socket| answer(socket, PAGE, "up 1\nthis is no metric\n"), "parse", "line 2"),
         (|socket| answer(socket, PAGE, &"# ten megabytes\n".repeat(650_000)), "too_large", "the page is too large"),
@@ -81,5 +87,36 @@ fn each_fails_with_its_reason_and_a_good_one_is_not_affected() {
             let page = http::get(&format!("{}/", collector.url), &[("cookie", cookie)])?;
             page.body.contains(sentence).then_some(())
         });
+    }
+}
+
+#[test]
+fn both_formats_are_read_and_a_page_that_does_not_name_its_own_only_where_the_operator_does() {
+    const OPEN: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    const SILENT: &str = "HTTP/1.1 200 OK\r\n";
+    const TEXT_PAGE: &str = "node_memory_MemTotal_bytes  1\n";
+    const OPEN_PAGE: &str = "# TYPE node_memory_MemTotal_bytes gauge\nnode_memory_MemTotal_bytes 1\n# EOF\n";
+    type Behaviour = fn(&mut TcpStream) -> std::io::Result<()>;
+    let targets: [(Behaviour, &str, Option<&str>); 7] = [
+        (|socket| answer(socket, OPEN, OPEN_PAGE), "", None),
+        (|socket| answer(socket, OPEN, TEXT_PAGE), "", Some("parse")),
+        (|socket| answer(socket, OPEN, "node_memory_MemTotal_bytes 1\n"), "", Some("truncated")),
+        (|socket| answer(socket, SILENT, OPEN_PAGE), "", Some("content_type")),
+        (|socket| answer(socket, SILENT, OPEN_PAGE), "fallback_format = \"openmetrics\"\n", None),
+        (|socket| answer(socket, SILENT, TEXT_PAGE), "fallback_format = \"text\"\n", None),
+        (|socket| answer(socket, SILENT, TEXT_PAGE), "fallback_format = \"openmetrics\"\n", Some("parse")),
+    ];
+    let mut config = String::from("[scrape]\ninterval_seconds = 1\ntimeout_seconds = 0.5\nrecheck_seconds = 0.2\n");
+    let addresses: Vec<_> = (70..).map(|last| Ipv4Addr::new(127, 0, 0, last)).take(targets.len()).collect();
+    for (ip, (behave, setting, _)) in addresses.iter().zip(targets) {
+        config += &format!("[[targets]]\naddress = \"{ip}:{}\"\n{setting}", host(*ip, behave));
+    }
+    let home = Home::new(&config);
+    let collector = home.start();
+    for (ip, (.., failure)) in addresses.iter().zip(targets) {
+        let status = if failure.is_some() { "down" } else { "active" };
+        let server = collector.server_when(status, &ip.to_string(), |server| server["status"] == status);
+        assert_eq!(server["failure"].as_str(), failure, "{server}");
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use mect_fleet::Timestamp;
 use support::collector::Home;
+use support::host::Host;
 use support::proc::Watch;
 use support::{PATIENCE, Program, built, eventually, free_port, number};
 
@@ -22,52 +23,6 @@ const KEY: &str = "a-key-that-only-this-test-knows";
 /// Stated capacity of the host's uplink, and what the test sends into it, in bytes per second.
 const CAPACITY: f64 = 12_500_000.0;
 const SENT: f64 = 4_000_000.0;
-
-/// A network namespace with one cable to this one, removed at the end.
-struct Host {
-    name: String,
-    cable: String,
-}
-
-impl Host {
-    fn new() -> Self {
-        let number = std::process::id();
-        let host = Self { name: format!("mect-host-{number}"), cable: format!("mect{number}") };
-        let inside = "eth0";
-        ip(&["netns", "add", &host.name]);
-        ip(&["link", "add", &host.cable, "type", "veth", "peer", "name", inside, "netns", &host.name]);
-        ip(&["addr", "add", &format!("{HERE}/30"), "dev", &host.cable]);
-        ip(&["link", "set", &host.cable, "up"]);
-        host.ip_inside(&["addr", "add", &format!("{THERE}/30"), "dev", inside]);
-        host.ip_inside(&["link", "set", "lo", "up"]);
-        host.ip_inside(&["link", "set", inside, "up"]);
-        host.ip_inside(&["route", "add", "default", "via", &HERE.to_string()]);
-        host
-    }
-
-    fn ip_inside(&self, arguments: &[&str]) {
-        ip(&[&["-n", &self.name], arguments].concat());
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // The cable goes with the namespace; a failed removal must not hide why the test failed.
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
-        let _ = Command::new("ip").args(["link", "del", &self.cable]).stderr(std::process::Stdio::null()).status();
-    }
-}
-
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("ip cannot be started ({error}): apt-get install iproute2"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "ip {}: {said} (this test makes a network namespace: run it as root)",
-        arguments.join(" ")
-    );
-}
 
 /// Sends datagrams to the host until it is dropped, and for no longer than the test's patience.
 struct Traffic(Arc<AtomicBool>);
@@ -102,7 +57,7 @@ impl Drop for Traffic {
 
 #[test]
 fn traffic_shows_as_net_load_and_a_cut_cable_turns_the_host_down() {
-    let host = Host::new();
+    let host = Host::new(HERE, THERE);
     let port = free_port(Ipv4Addr::LOCALHOST);
     let mut home = Home::new(&format!(
         "[scrape]\ninterval_seconds = 2\ntimeout_seconds = 1\nrecheck_seconds = 0.2\n\
@@ -111,7 +66,7 @@ fn traffic_shows_as_net_load_and_a_cut_cable_turns_the_host_down() {
     let config = home.path().join("exporter.toml");
     std::fs::write(&config, "[uplink]\ncapacity_mbit = 100\n").unwrap();
     let mut command = Command::new("ip");
-    command.args(["netns", "exec", &host.name]).arg(built("mect-exporter"));
+    command.args(["netns", "exec", host.name()]).arg(built("mect-exporter"));
     command.args(["--listen", &format!("{THERE}:{port}"), "--config", config.to_str().unwrap()]);
     command.env("AGENT_API_KEY", KEY);
     let _exporter = Program::start("mect-exporter", "apt-get install iproute2", &mut command);

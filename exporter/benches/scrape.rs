@@ -1,31 +1,41 @@
-//! CPU per scrape and memory of the exporter, against Debian's node_exporter with the same collectors.
+//! CPU, time and memory of a scrape, against Debian's node_exporter with the same collectors and with its defaults,
+//! in the same run; and whether memory stays flat.
 //!
-//! Run it alone with `cargo bench -p mect-exporter --bench scrape`; `BENCH_SCRAPES` sets the number of scrapes.
-//! Scrapes lie further apart than the exporter's cache of one second, so that each collects anew.
+//! Run it alone with `cargo bench -p mect-exporter --bench scrape`; `BENCH_SCRAPES` sets the number of scrapes,
+//! `BENCH_LONG` that of the long run, and `BENCH_EXPORTER` another program, such as the small one that is shipped:
+//! `target/release-small/mect-exporter`. The exporter's cache is off, so that each scrape collects anew.
 
 #![allow(clippy::unwrap_used, reason = "a failed step ends the bench")]
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// Longer than the exporter keeps a page.
-const APART: Duration = Duration::from_millis(1050);
-const WARM_UP: u32 = 5;
-/// Goals: at most this share of node_exporter's processor time, and this much memory.
+const WARM_UP: u32 = 20;
+/// Rounds in which the programs take turns, so that other load meets all of them alike.
+const ROUNDS: u32 = 10;
+/// Goals: at most this share of node_exporter's processor time, this much time, memory and size, and growth.
 const CPU_GOAL: f64 = 0.2;
+const P99_GOAL: Duration = Duration::from_millis(2);
 const MEMORY_GOAL_KIB: u64 = 5 * 1024;
+const SIZE_GOAL_BYTES: u64 = 5 * 1024 * 1024;
+const GROWTH_GOAL_KIB: u64 = 256;
 
 /// node_exporter's flags for what our samplers read.
-const SAME_SAMPLERS: [&str; 12] = [
+const SAME_SAMPLERS: [&str; 17] = [
     "--collector.disable-defaults",
     "--collector.cpu",
     "--collector.meminfo",
     "--collector.loadavg",
+    "--collector.pressure",
     "--collector.netdev",
     "--collector.netclass",
+    "--collector.conntrack",
+    "--collector.sockstat",
+    "--collector.netstat",
+    "--collector.softnet",
     "--collector.filesystem",
     "--collector.uname",
     "--collector.os",
@@ -44,49 +54,117 @@ struct Usage {
     resident_kib: u64,
 }
 
-fn main() {
-    let scrapes = std::env::var("BENCH_SCRAPES").map_or(30, |text| text.parse().unwrap());
-    println!("scrape: {scrapes} scrapes each, {APART:?} apart");
-    let ours = measure(
-        "mect-exporter",
-        scrapes,
-        &Program::start(env!("CARGO_BIN_EXE_mect-exporter"), "cargo build", |command, address| {
-            command.args(["--listen", &address.to_string()]);
-        }),
-    );
-    let theirs = measure(
-        "node_exporter",
-        scrapes,
-        &Program::start("prometheus-node-exporter", "apt-get install prometheus-node-exporter", |command, address| {
-            command.args(SAME_SAMPLERS).arg(format!("--web.listen-address={address}"));
-        }),
-    );
-    let cpu = ours.cpu.as_secs_f64() / theirs.cpu.as_secs_f64();
-    println!("mect-exporter / node_exporter: CPU {cpu:.3} (goal ≤ {CPU_GOAL})");
-    println!("mect-exporter: {} KiB RSS (goal ≤ {MEMORY_GOAL_KIB})", ours.resident_kib);
+/// A program under measurement.
+struct Candidate {
+    name: &'static str,
+    program: Program,
+    connection: TcpStream,
+    cpu: Duration,
+    times: Vec<Duration>,
+    page: Vec<u8>,
 }
 
-fn measure(name: &str, scrapes: u32, program: &Program) -> Usage {
-    let mut connection = TcpStream::connect(program.address).unwrap();
-    let mut page = Vec::new();
-    for _ in 0..WARM_UP {
-        page = fetch(&mut connection);
+fn number(variable: &str, default: u32) -> u32 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+fn main() -> ExitCode {
+    let (scrapes, long) = (number("BENCH_SCRAPES", 1000), number("BENCH_LONG", 100_000));
+    let ours = std::env::var("BENCH_EXPORTER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mect-exporter").to_owned());
+    let dir = tempfile::tempdir().unwrap();
+    let settings = dir.path().join("exporter.toml");
+    fs::write(&settings, "page_seconds = 0\n[services]\n").unwrap();
+    let node_exporter = |flags: &'static [&'static str]| {
+        Program::start(
+            "prometheus-node-exporter",
+            "apt-get install prometheus-node-exporter",
+            move |command, address| {
+                command.args(flags).arg(format!("--web.listen-address={address}"));
+            },
+        )
+    };
+    println!("scrape: {scrapes} scrapes each, in {ROUNDS} rounds");
+    let mut candidates = [
+        Candidate::new(
+            "mect-exporter",
+            Program::start(&ours, "cargo build", |command, address| {
+                command.arg("--config").arg(&settings).args(["--listen", &address.to_string()]);
+            }),
+        ),
+        Candidate::new("same samplers", node_exporter(&SAME_SAMPLERS)),
+        Candidate::new("its defaults", node_exporter(&[])),
+    ];
+    for _ in 0..ROUNDS {
+        candidates.iter_mut().for_each(|candidate| candidate.measure(scrapes / ROUNDS));
     }
-    let before = program.usage();
-    for _ in 0..scrapes {
-        std::thread::sleep(APART);
-        page = fetch(&mut connection);
+    for candidate in &mut candidates {
+        candidate.report(scrapes);
     }
-    let after = program.usage();
-    let cpu = (after.cpu - before.cpu) / scrapes;
-    let series = page.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();
+    let [ours_measured, same, defaults] = &candidates;
+    let ratio = |other: &Candidate| ours_measured.cpu.as_secs_f64() / other.cpu.as_secs_f64();
     println!(
-        "{name:<14} {:>8.1} µs CPU per scrape {:>7} KiB RSS {series:>5} series {:>6} bytes",
-        cpu.as_secs_f64() * 1e6,
-        after.resident_kib,
-        page.len()
+        "CPU: {:.3} of node_exporter with the same samplers (goal ≤ {CPU_GOAL}), {:.3} of its defaults",
+        ratio(same),
+        ratio(defaults)
     );
-    Usage { cpu, resident_kib: after.resident_kib }
+    let (cpu, p99) = (ratio(same), ours_measured.percentile(0.99));
+    println!("p99: {p99:?} (goal ≤ {P99_GOAL:?})");
+    let resident = ours_measured.program.usage().resident_kib;
+    println!(
+        "memory: {resident} KiB RSS after {scrapes} scrapes (goal ≤ {MEMORY_GOAL_KIB}), node_exporter {}",
+        same.program.usage().resident_kib
+    );
+    let size = fs::metadata(&ours).unwrap().len();
+    println!("size: {size} bytes (goal ≤ {SIZE_GOAL_BYTES}): {ours}");
+
+    let [ours_measured, ..] = &mut candidates;
+    for _ in 0..long {
+        fetch(&mut ours_measured.connection);
+    }
+    let grown = ours_measured.program.usage().resident_kib.saturating_sub(resident);
+    println!("growth: {grown} KiB over {long} more scrapes (goal ≤ {GROWTH_GOAL_KIB})");
+    let is_lean = resident <= MEMORY_GOAL_KIB && size <= SIZE_GOAL_BYTES && grown <= GROWTH_GOAL_KIB;
+    let is_reached = cpu <= CPU_GOAL && p99 <= P99_GOAL && is_lean;
+    if is_reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Candidate {
+    fn new(name: &'static str, program: Program) -> Self {
+        let mut connection = TcpStream::connect(program.address).unwrap();
+        for _ in 0..WARM_UP {
+            fetch(&mut connection);
+        }
+        Self { name, program, connection, cpu: Duration::ZERO, times: Vec::new(), page: Vec::new() }
+    }
+
+    fn measure(&mut self, scrapes: u32) {
+        let before = self.program.usage().cpu;
+        for _ in 0..scrapes {
+            let started = Instant::now();
+            self.page = fetch(&mut self.connection);
+            self.times.push(started.elapsed());
+        }
+        self.cpu += self.program.usage().cpu - before;
+    }
+
+    fn percentile(&self, share: f64) -> Duration {
+        let mut times = self.times.clone();
+        times.sort_unstable();
+        times[((times.len() - 1) as f64 * share) as usize]
+    }
+
+    fn report(&self, scrapes: u32) {
+        let series = self.page.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();
+        println!(
+            "{:<14} {:>8.1} µs CPU per scrape, p50 {:>9.1?}, p99 {:>9.1?}, {:>6} KiB RSS, {series:>4} series, {:>6} bytes",
+            self.name,
+            self.cpu.as_secs_f64() * 1e6 / f64::from(scrapes),
+            self.percentile(0.5),
+            self.percentile(0.99),
+            self.program.usage().resident_kib,
+            self.page.len()
+        );
+    }
 }
 
 /// Fetches one page over the kept connection.

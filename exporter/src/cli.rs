@@ -10,10 +10,13 @@ use lexopt::ValueExt;
 pub const HELP: &str = "\
 Prometheus exporter for hosts that run WireGuard, OpenVPN, Squid or Xray.
 
-Usage: mect-exporter [OPTIONS] [check-config]
+Usage: mect-exporter [OPTIONS] [check|check-config|healthcheck]
 
 Commands:
+  check             Say what each sampler sees here, what it lacks and how to mend that, and exit; status 1 when
+                    a sampler fails. Run it as the exporter runs, or with sudo
   check-config      Check all settings, say what they come to, and exit
+  healthcheck       Ask the exporter that runs here whether it lives, and exit; status 1 when it does not answer
 
 Options:
   --config FILE     Read settings from FILE (default: /etc/mect/exporter.toml, which may be missing)
@@ -36,8 +39,12 @@ Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot listen, 2 when a settin
 pub enum Command {
     /// Serve metrics.
     Run,
+    /// Say what each sampler sees.
+    Check,
     /// Check the settings only.
     CheckConfig,
+    /// Ask a running exporter whether it lives.
+    Healthcheck,
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -74,6 +81,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
             Value(value) if value == "check-config" && parsed.command == Command::Run => {
                 parsed.command = Command::CheckConfig;
             }
+            Value(value) if value == "check" && parsed.command == Command::Run => parsed.command = Command::Check,
+            Value(value) if value == "healthcheck" && parsed.command == Command::Run => {
+                parsed.command = Command::Healthcheck;
+            }
             other => return Err(other.unexpected()),
         }
         // They answer at once, whatever else is there.
@@ -100,6 +111,7 @@ mod tests {
         assert_eq!(arguments.config.unwrap(), PathBuf::from("/c"));
         assert_eq!(arguments.listen.unwrap(), "[::1]:1");
         assert_eq!(arguments.root, PathBuf::from("/h"));
+        assert_eq!(parsed(&["check"]).unwrap().command, Command::Check);
         assert_eq!(parsed(&["-V", "--nonsense"]).unwrap().command, Command::Version);
         assert_eq!(parsed(&[]).unwrap().root, PathBuf::from("/"));
     }

@@ -3,24 +3,37 @@
 //! Every error names the file, the line and the key, and says what is allowed. Nothing is read from the
 //! environment here: the caller hands in a lookup.
 
+mod endpoint;
 mod error;
 mod file;
+mod network;
 mod services;
 mod token;
 
+pub use endpoint::{Endpoint, Port, Transport};
 pub use error::ConfigError;
-pub use services::{Service, UnitMap};
+pub use network::Network;
+pub(crate) use services::glob_matches;
+pub use services::{Options, Rule, Service, UnitMap};
 pub use token::Token;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where the file is looked for when the command line names none. It may be missing there.
 pub const DEFAULT_FILE: &str = "/etc/mect/exporter.toml";
 
 /// Loopback: the page tells much about a host, so that whoever wants it on a network must say so.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9776);
+
+/// How long a page is served again. Two scrapers at the same moment cost one collection, and nobody can
+/// make the host work harder than once a second.
+const DEFAULT_PAGE_LIFETIME: Duration = Duration::from_secs(1);
+
+/// How long data counts as moving after it last did: longer than two scrapes at two minutes.
+const DEFAULT_DATA_WINDOW: Duration = Duration::from_secs(300);
 
 const LISTEN_VARIABLE: &str = "MECT_EXPORTER_LISTEN";
 
@@ -33,10 +46,43 @@ pub struct Config {
     pub listen_origin: ListenOrigin,
     /// What a scraper must present; `None` lets everyone in.
     pub token: Option<Token>,
+    /// Addresses that may connect; empty lets all.
+    pub allow: Vec<Network>,
+    /// Where the certificate is; `None` speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Which units belong to which service.
     pub services: UnitMap,
     /// What is known about the uplink.
     pub uplink: Uplink,
+    /// PEM files whose expiry is shown.
+    pub certificates: Vec<PathBuf>,
+    /// Whether single peers are shown.
+    pub per_peer: PerPeer,
+    /// How long a page is served again.
+    pub page_lifetime: Duration,
+    /// How long data counts as moving after it last did.
+    pub data_window: Duration,
+}
+
+/// PEM files for TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, the exporter's own first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities whose certificates scrapers must show; `None` asks for none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Whether the page shows single peers and clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PerPeer {
+    /// Totals only.
+    #[default]
+    Off,
+    /// One series per peer, under a name that only this host can tell whose it is.
+    Hashed,
 }
 
 /// The uplink, as far as the operator describes it.
@@ -110,21 +156,38 @@ impl Config {
             listen,
             listen_origin,
             token,
+            allow: file.allow,
+            tls: file.tls,
             services: file.services.unwrap_or_else(UnitMap::built_in),
             uplink: file.uplink,
+            certificates: file.certificates,
+            per_peer: file.per_peer,
+            page_lifetime: file.page_seconds.map_or(DEFAULT_PAGE_LIFETIME, Duration::from_secs),
+            data_window: file.data_window_seconds.map_or(DEFAULT_DATA_WINDOW, Duration::from_secs),
         };
         config.check_exposure()?;
         Ok(config)
     }
 
+    /// What the operator should hear although it is allowed.
+    pub fn warning(&self) -> Option<String> {
+        let asks_nobody = self.token.is_none() && self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_none());
+        let is_public = !self.listen.ip().to_canonical().is_loopback();
+        (asks_nobody && is_public && self.allow.is_empty()).then(|| {
+            "TLS hides the metrics on their way, but anyone may ask for them: set a token, `client_ca` under [tls], or `allow`"
+                .to_owned()
+        })
+    }
+
     /// The page says which services a host runs and how busy it is: nobody should publish it by accident.
     fn check_exposure(&self) -> Result<(), ConfigError> {
-        if self.token.is_some() || self.listen.ip().to_canonical().is_loopback() {
+        if self.token.is_some() || self.tls.is_some() || self.listen.ip().to_canonical().is_loopback() {
             return Ok(());
         }
         Err(ConfigError::new(format!(
-            "{} is not a loopback address and no token is set, so that anyone could read the metrics. Set AGENT_API_KEY \
-             (or AGENT_API_KEY_FILE, or `token_file` in the file), or listen on 127.0.0.1:{}",
+            "{} is not a loopback address and neither a token nor TLS is set, so that anyone could read the metrics. Set \
+             AGENT_API_KEY (or AGENT_API_KEY_FILE, or `token_file` in the file), or `cert` and `key` under [tls], or listen \
+             on 127.0.0.1:{}",
             self.listen,
             self.listen.port()
         ))

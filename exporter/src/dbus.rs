@@ -52,6 +52,6 @@ pub enum DbusError {
         message: String,
     },
     /// No answer in time.
-    #[error("D-Bus did not answer within {0} s")]
+    #[error("D-Bus did not answer within {0} ms")]
     Timeout(u64),
 }

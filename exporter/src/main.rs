@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use mect_exporter::cli::{self, Arguments, Command};
 use mect_exporter::config::{Config, ConfigError, Sources};
 use mect_exporter::root::Root;
-use mect_exporter::{VERSION, log, run};
+use mect_exporter::{VERSION, healthcheck, log, run};
 
 /// Cannot listen, or cannot start at all.
 const FAILED: u8 = 1;
@@ -24,8 +24,16 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Help => print(cli::HELP),
         Command::Version => print(&format!("mect-exporter {VERSION}\n")),
+        Command::Check => match load(&arguments) {
+            Ok(config) => check(config, arguments),
+            Err(error) => misconfigured(&error),
+        },
         Command::CheckConfig => match load(&arguments) {
             Ok(config) => print(&summary(&config)),
+            Err(error) => misconfigured(&error),
+        },
+        Command::Healthcheck => match load(&arguments) {
+            Ok(config) => asked(healthcheck::ask(config.listen, config.tls.is_some())),
             Err(error) => misconfigured(&error),
         },
         Command::Run => match load(&arguments) {
@@ -47,6 +55,30 @@ fn load(arguments: &Arguments) -> Result<Config, ConfigError> {
     })
 }
 
+fn check(config: Config, arguments: Arguments) -> ExitCode {
+    let bus_address = environment("DBUS_SYSTEM_BUS_ADDRESS");
+    match run::check(config, Root::new(arguments.root), bus_address.as_deref()) {
+        Ok(report) => {
+            print(&report.text);
+            if report.is_well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+        }
+        Err(error) => {
+            log::line(error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn asked(answer: std::io::Result<()>) -> ExitCode {
+    match answer {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::line(format_args!("no exporter answers: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
 fn serve(config: Config, arguments: Arguments) -> ExitCode {
     let bus_address = environment("DBUS_SYSTEM_BUS_ADDRESS");
     match run::run(config, Root::new(arguments.root), bus_address.as_deref()) {
@@ -66,10 +98,20 @@ fn misconfigured(error: &ConfigError) -> ExitCode {
 fn summary(config: &Config) -> String {
     let or = |value: Option<String>, default: &str| value.unwrap_or_else(|| default.to_owned());
     format!(
-        "configuration is fine\n  listen    {} (from {})\n  token     {}\n  services  {}{}\n  uplink    {}, {}\n",
+        "configuration is fine\n  listen    {} (from {})\n  token     {}\n  tls       {}\n  allow     {}\n  services  {}{}\n  uplink    {}, {}\n",
         config.listen,
         config.listen_origin,
         if config.token.is_some() { "required" } else { "none" },
+        match &config.tls {
+            None => "off",
+            Some(tls) if tls.client_ca.is_some() => "on, with certificates of clients",
+            Some(_) => "on",
+        },
+        if config.allow.is_empty() {
+            "every address".to_owned()
+        } else {
+            config.allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        },
         [config.services.names(), config.services.patterns()].concat().join(", "),
         if config.services.is_built_in() { " (built in)" } else { "" },
         or(config.uplink.device.clone(), "device of the default route"),

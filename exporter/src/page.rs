@@ -5,9 +5,6 @@
 
 use std::fmt::Write;
 
-/// `Content-Type` of the page.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// First allocation for a page; a page of a 2-core host has about 10 KiB.
 const TYPICAL_PAGE_BYTES: usize = 16 * 1024;
 
@@ -18,6 +15,8 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// node_exporter does not say.
+    Untyped,
 }
 
 impl Kind {
@@ -25,6 +24,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Untyped => "untyped",
         }
     }
 }
@@ -96,6 +96,16 @@ impl Page {
     /// Removes all that was added since `mark`: a sampler that fails half-way leaves nothing behind.
     pub fn rewind(&mut self, mark: Mark) {
         self.text.truncate(mark.0);
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether nothing was written yet.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
     /// The page's text.

@@ -56,6 +56,11 @@ impl Root {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
+    /// Whether this is the host's own root, so that the kernel may be asked as well as its files.
+    pub fn is_own(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
     /// Whether something exists at this path.
     pub fn exists(&self, relative: impl AsRef<Path>) -> bool {
         self.path(relative).exists()

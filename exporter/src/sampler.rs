@@ -4,12 +4,15 @@
 //! families, and a pure `parse` that tests feed with good and bad text. A sampler never logs and never
 //! decides what a failure means: it returns a [`SampleError`].
 
+pub mod certificate;
 pub mod cpu;
 pub mod filesystem;
 pub mod load;
 pub mod memory;
+pub mod netstat;
 pub mod network;
 pub mod os;
+pub mod pressure;
 pub mod process;
 pub mod systemd;
 pub mod time;
@@ -46,12 +49,35 @@ pub enum SampleError {
     /// systemd could not be asked.
     #[error(transparent)]
     Bus(#[from] DbusError),
+    /// A service cannot be connected to, or ends the connection.
+    #[error("cannot ask {endpoint}: {source}")]
+    Connect {
+        /// Its socket or address.
+        endpoint: String,
+        /// What the kernel answered.
+        #[source]
+        source: io::Error,
+    },
+    /// A service does not answer in time.
+    #[error("{endpoint} does not answer within {milliseconds} ms")]
+    Silent {
+        /// Its socket or address.
+        endpoint: String,
+        /// How long we waited.
+        milliseconds: u64,
+    },
 }
 
 impl SampleError {
     /// A source that makes no sense.
     pub fn parse(origin: impl Display, reason: impl Display) -> Self {
         Self::Parse { origin: origin.to_string(), reason: reason.to_string() }
+    }
+
+    /// Whether we lack a permission, which says nothing about the source itself.
+    pub fn is_permission(&self) -> bool {
+        matches!(self, Self::Read { source, .. } | Self::Connect { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
     /// What procfs says about a file. Its usual text calls bad input a bug of its own and names a line of

@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
+mod grant;
+mod token;
+
+pub use grant::{Grant, Renewal};
+pub use token::{ApiToken, Scope, UnknownScope};
+
 /// What an account may do. Each role may do all that the one before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,10 +65,66 @@ pub struct User {
     pub role: Role,
     /// Nothing but a password change is allowed until it happened.
     pub must_change_password: bool,
-    /// Grows with every password change; a token or session of an older epoch is void.
+    /// Nothing is allowed any more, not even to sign in.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Grows whenever all that the user holds becomes void: with another password or role, when disabled, when signed
+    /// out everywhere. A token or session of an older epoch is void.
     pub epoch: u64,
     /// When it was created.
     pub created_at: Timestamp,
+    /// One-time codes beside the password; `None` until they are set up.
+    #[serde(default)]
+    pub totp: Option<Totp>,
+}
+
+impl User {
+    /// An account that may sign in at once. Its first epoch is above all those of an account that had the name before:
+    /// what that one held stays void.
+    pub fn new(username: impl Into<String>, password_hash: String, role: Role, now: Timestamp) -> Self {
+        Self {
+            username: username.into(),
+            password_hash,
+            role,
+            must_change_password: false,
+            disabled: false,
+            epoch: u64::try_from(now.as_millis()).unwrap_or(0),
+            created_at: now,
+            totp: None,
+        }
+    }
+
+    /// True when a sign-in asks for a one-time code.
+    pub fn asks_for_code(&self) -> bool {
+        self.totp.as_ref().is_some_and(|totp| totp.confirmed)
+    }
+}
+
+/// Time-based one-time codes (RFC 6238) of an account.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totp {
+    /// What the authenticator shares with us.
+    pub secret: Vec<u8>,
+    /// The user proved to have the secret; before, sign-ins do not ask.
+    pub confirmed: bool,
+    /// Time step of the latest code that was taken: neither it nor an earlier one is taken again.
+    pub last_step: u64,
+}
+
+impl fmt::Debug for Totp {
+    /// Leaves the secret out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Totp").field("confirmed", &self.confirmed).finish_non_exhaustive()
+    }
+}
+
+/// What an operator may change of an account. Fields that are `None` stay as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UserPatch {
+    /// Another role.
+    pub role: Option<Role>,
+    /// Locks the account, or opens it again.
+    pub disabled: Option<bool>,
 }
 
 impl fmt::Debug for User {
@@ -72,6 +134,7 @@ impl fmt::Debug for User {
             .field("username", &self.username)
             .field("role", &self.role)
             .field("must_change_password", &self.must_change_password)
+            .field("disabled", &self.disabled)
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
@@ -90,6 +153,9 @@ pub struct Session {
     pub created_at: Timestamp,
     /// Void from then on.
     pub expires_at: Timestamp,
+    /// The address of the browser that signed in, as far as it is known. May be empty.
+    #[serde(default)]
+    pub address: String,
 }
 
 impl fmt::Debug for Session {
@@ -116,13 +182,10 @@ mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let user = User {
-            username: "admin".into(),
-            password_hash: "$argon2id$secret".into(),
-            role: Role::Superadmin,
-            must_change_password: true,
-            epoch: 0,
-            created_at: Timestamp::default(),
+            totp: Some(Totp { secret: b"hush".to_vec(), confirmed: true, last_step: 0 }),
+            ..User::new("admin", "$argon2id$secret".into(), Role::Superadmin, Timestamp::default())
         };
         assert!(!format!("{user:?}").contains("argon2id"));
+        assert!(!format!("{:?}", user.totp).contains("104"));
     }
 }

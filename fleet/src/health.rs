@@ -6,13 +6,14 @@
 //!                              └──── rise successes ──► active | degraded
 //! ```
 //! `fall` and `rise` are HAProxy's words: consecutive failures and successes needed to flip. A fault of the collector
-//! itself ([`FailureReason::is_local`]) never counts. A server that flips often must stay up longer before it is
-//! believed again.
+//! itself ([`FailureReason::is_local`]) never counts, one that the [`guard`](crate::guard) doubts lets nobody turn down.
+//! The silence of an agent ([`FailureReason::is_final`]) counts at once. A server that flips often must stay up longer before it is believed again.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::Doubt;
 use crate::report::FailureReason;
 use crate::server::ServerId;
 use crate::time::Timestamp;
@@ -101,8 +102,17 @@ pub struct HealthState {
     pub health: Health,
     /// When it was entered; `None` while pending.
     pub since: Option<Timestamp>,
+    /// When it last came back from being down; `None` if it never did, and while it is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<Timestamp>,
     /// Failures in a row; 0 after a success.
     pub failures: u32,
+    /// Of these, the latest in a row that count: all since the last one that may have been our own network's fault.
+    #[serde(default)]
+    pub counted: u32,
+    /// Would be down, were its failures not doubted: nobody can tell. Its health stays what it was.
+    #[serde(default)]
+    pub unverified: bool,
     /// Successes in a row; 0 after a failure that counts.
     pub successes: u32,
     /// Of these, successes in a row with every service unit active.
@@ -138,8 +148,8 @@ pub enum Event {
         /// A service unit is not active.
         impaired: bool,
     },
-    /// The scrape failed.
-    Failed(FailureReason),
+    /// The scrape failed; with a doubt, that tells little of the server.
+    Failed(FailureReason, Option<Doubt>),
 }
 
 /// One change of health. `(server, number)` is unique for ever: the same flip is never told twice.
@@ -170,18 +180,21 @@ pub fn step(
     event: Event,
 ) -> (HealthState, Option<Transition>) {
     let (to, reason, checks) = match event {
-        Event::Failed(reason) if reason.is_local() => return (state, None),
-        Event::Failed(reason) => {
+        Event::Failed(reason, _) if reason.is_local() => return (state, None),
+        Event::Failed(reason, doubt) => {
             state.failures = state.failures.saturating_add(1);
+            state.counted = if doubt == Some(Doubt::NoWitness) { 1 } else { state.counted.saturating_add(1) };
             (state.successes, state.clean_successes) = (0, 0);
             state.last_failure = Some(reason);
-            let to = if state.failures >= rule.fall { Health::Down } else { state.health };
-            (to, Some(reason), state.failures)
+            let falls = doubt.is_none() && (state.counted >= rule.fall || reason.is_final());
+            let would_fall = state.failures >= rule.fall || reason.is_final();
+            state.unverified = !falls && state.health != Health::Down && would_fall;
+            (if falls { Health::Down } else { state.health }, Some(reason), state.counted)
         }
         Event::Succeeded { impaired } => {
             state.successes = state.successes.saturating_add(1);
             state.clean_successes = if impaired { 0 } else { state.clean_successes.saturating_add(1) };
-            (state.failures, state.last_failure) = (0, None);
+            (state.failures, state.counted, state.unverified, state.last_failure) = (0, 0, false, None);
             let rise = if state.is_flapping(rule, at) { rule.flapping_rise } else { rule.rise };
             (after_success(&state, impaired, rise), None, state.successes)
         }
@@ -191,6 +204,11 @@ pub fn step(
     }
     let transition = Transition { server, number: state.transitions + 1, at, from: state.health, to, reason, checks };
     state.transitions = transition.number;
+    state.recovered_at = match (state.health, to) {
+        (_, Health::Down) => None,
+        (Health::Down, _) => Some(at),
+        _ => state.recovered_at,
+    };
     state.health = to;
     state.since = Some(at);
     let surplus = (state.recent.len() + 1).saturating_sub(rule.flapping_transitions);

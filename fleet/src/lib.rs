@@ -11,21 +11,45 @@
 //! Against the stream flows operator intent alone, through [`Fleet`].
 
 pub mod account;
+pub mod archive;
+pub mod collecting;
+pub mod country;
+pub mod endpoint;
 pub mod fleet;
+pub mod guard;
 pub mod health;
+pub mod incident;
+pub mod installation;
+pub mod migration;
+mod nobody;
+pub mod peers;
 pub mod ranking;
 pub mod reading;
+pub mod redis;
 pub mod report;
+pub mod series;
 pub mod server;
+pub mod shard;
+pub mod spool;
 pub mod store;
+pub mod throttle;
 pub mod time;
+pub mod uptime;
 pub mod view;
 
-pub use account::{Role, Session, User};
+pub use account::{ApiToken, Grant, Renewal, Role, Scope, Session, Totp, User, UserPatch};
+pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fleet::Fleet;
+pub use guard::{Doubt, Guard, Side};
 pub use health::{Health, HealthState, Rule, Transition};
+pub use nobody::is_nobody;
+pub use peers::{Neighbours, News, Peers, UserChanges};
 pub use reading::{Reading, Service, ServiceReading};
 pub use report::{Failure, FailureReason, Outcome, Report};
-pub use server::{FlagsPatch, Place, Server, ServerId};
+pub use server::{
+    Coordinates, FlagsPatch, Origin, Period, Place, PlacePatch, ScrapeTarget, Server, ServerId, ServerPatch, Tag,
+};
+pub use shard::{Lease, Shard};
+pub use throttle::LoginThrottle;
 pub use time::Timestamp;
-pub use view::{FleetView, ServerView, Standing};
+pub use view::{Age, FleetView, ServerView, Standing};

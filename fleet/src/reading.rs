@@ -74,7 +74,15 @@ pub struct ServiceReading {
     pub unit: Box<str>,
     /// True when the unit is active.
     pub active: bool,
+    /// How well it does, 0 to 5, see [`RUNGS`]; `None` where the page does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rung: Option<u8>,
 }
+
+/// The rungs of a service in words, from the lowest. Each stands on those below it; what an exporter cannot see counts
+/// neither way.
+pub const RUNGS: [&str; 6] =
+    ["unit not active", "unit active", "process alive", "socket bound", "control channel answers", "data moves"];
 
 /// What one page says. Ratios lie in 0–1; `None` means the page did not say, or that a rate needs a second scrape.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -94,6 +102,8 @@ pub struct Reading {
     pub sessions: Option<u32>,
     /// Units of VPN services, in page order.
     pub services: Box<[ServiceReading]>,
+    /// The exporter could not ask for its units: that none is on the page says nothing.
+    pub services_unknown: bool,
 }
 
 impl Reading {
@@ -103,6 +113,14 @@ impl Reading {
     pub fn load(&self) -> Option<f32> {
         let (cpu, ram) = (self.cpu?, self.ram?);
         Some(cpu.max(ram).max(self.net.unwrap_or(0.0)))
+    }
+
+    /// The kinds of service on the page, in the order of [`Service::ALL`], each with whether one of its units is active.
+    pub fn by_service(&self) -> impl Iterator<Item = (Service, bool)> {
+        Service::ALL.into_iter().filter_map(|service| {
+            let mut units = self.services.iter().filter(|unit| unit.service == service).peekable();
+            units.peek().is_some().then(|| (service, units.any(|unit| unit.active)))
+        })
     }
 
     /// True when a unit of a VPN service is not active: the host answers, a service does not.
@@ -139,7 +157,8 @@ mod tests {
 
     #[test]
     fn one_inactive_unit_impairs() {
-        let unit = |active| ServiceReading { service: Service::Squid, unit: "squid.service".into(), active };
+        let unit =
+            |active| ServiceReading { service: Service::Squid, unit: "squid.service".into(), active, rung: None };
         assert!(!Reading::default().is_impaired());
         assert!(!Reading { services: Box::new([unit(true)]), ..Reading::default() }.is_impaired());
         assert!(Reading { services: Box::new([unit(true), unit(false)]), ..Reading::default() }.is_impaired());

@@ -89,12 +89,21 @@ failure_reasons! {
     Framing = 21, "framing", "contradictory HTTP framing";
     /// The collector's own fault: never counts against the server.
     Local = 22, "local", "the collector itself could not scrape";
+    /// A page without any metric that tells of a host: empty, or of something else.
+    NoMetrics = 23, "no_metrics", "the page tells nothing of a host";
+    /// An agent of the old system, which reports by itself, did not for too long.
+    Silent = 24, "silent", "no heartbeat from the agent";
 }
 
 impl FailureReason {
     /// True when the fault is the collector's own, which says nothing about the server.
     pub const fn is_local(self) -> bool {
         matches!(self, Self::Local)
+    }
+
+    /// True when one failure is proof enough: an agent that is silent has missed several reports already.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Silent)
     }
 }
 
@@ -113,10 +122,17 @@ pub struct Failure {
     pub detail: Box<str>,
 }
 
+/// Characters of a detail: what a hostile host says must not fill memory, disk and pages.
+const MAX_DETAIL_CHARS: usize = 200;
+
 impl Failure {
-    /// A failure with what was seen.
+    /// A failure with what was seen, cut to 200 characters.
     pub fn new(reason: FailureReason, detail: impl Into<Box<str>>) -> Self {
-        Self { reason, detail: detail.into() }
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL_CHARS) {
+            detail = format!("{}…", &detail[..end]).into();
+        }
+        Self { reason, detail }
     }
 }
 
@@ -142,7 +158,8 @@ pub enum Outcome {
 pub struct Report {
     /// The server that was scraped.
     pub server: ServerId,
-    /// When the scrape started; with the server it identifies the report.
+    /// When the scrape was due; it starts within 50 ms unless the collector is overloaded. With the server it identifies
+    /// the report: two collectors that scrape a server at the same tick tell the same.
     pub at: Timestamp,
     /// From start to the last byte or the failure, in milliseconds.
     pub duration_ms: u32,
@@ -170,5 +187,13 @@ mod tests {
     fn a_failure_reads_as_a_sentence() {
         assert_eq!(Failure::new(FailureReason::Status, "HTTP 503").to_string(), "unexpected HTTP status: HTTP 503");
         assert_eq!(Failure::new(FailureReason::ConnRefused, "").to_string(), "connection refused");
+    }
+
+    #[test]
+    fn what_a_host_says_is_cut() {
+        let said = Failure::new(FailureReason::ContentType, "é".repeat(5000)).detail;
+        assert_eq!((said.chars().count(), said.ends_with("é…")), (MAX_DETAIL_CHARS + 1, true));
+        let said = "é".repeat(MAX_DETAIL_CHARS);
+        assert_eq!(*Failure::new(FailureReason::ContentType, &*said).detail, *said);
     }
 }

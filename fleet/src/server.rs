@@ -1,11 +1,24 @@
 //! A server: a VPN host we know. Holds what the operator and discovery say of it, never what a scrape saw.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::Endpoint;
+use crate::store::Registration;
 use crate::time::Timestamp;
+
+mod patch;
+mod period;
+mod place;
+mod tag;
+
+pub use patch::{FlagsPatch, PlacePatch, ServerPatch};
+pub use period::Period;
+pub use place::{Coordinates, InvalidCoordinates, Layer, Layers, Origin, Origins, Place};
+pub use tag::{InvalidTag, MAX_TAGS, Tag};
 
 const PREFIX: &str = "srv-";
 const ID_LENGTH: usize = 8;
@@ -76,18 +89,26 @@ impl<'de> Deserialize<'de> for ServerId {
     }
 }
 
-/// Where a server stands. Every part may be unknown (empty).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Place {
-    /// ISO 3166-1 alpha-2, upper case, for example `DE`.
-    pub country_code: String,
-    /// English name, for example `Germany`.
-    pub country: String,
-    /// State or region.
-    pub region: String,
-    /// City.
-    pub city: String,
+/// A page that the collector fetches to know how a server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrapeTarget {
+    /// Where the page is.
+    pub endpoint: Endpoint,
+    /// Credentials may travel unencrypted to it.
+    #[serde(default)]
+    pub insecure_credentials: bool,
+    /// Name of the way in which it is reached: TLS and credentials, as the collector's configuration describes them. The
+    /// usual way without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
+}
+
+impl ScrapeTarget {
+    /// A page that is reached in the usual way.
+    pub fn at(endpoint: Endpoint) -> Self {
+        Self { endpoint, insecure_credentials: false, access: None }
+    }
 }
 
 /// A VPN host in the inventory.
@@ -98,10 +119,13 @@ pub struct Server {
     /// Address by which clients and REST know the server; unique in the inventory. An IP address, or the host name
     /// of a target that was given by name.
     pub ip: String,
-    /// Name for people.
+    /// Name for people, of the strongest source that gives one; the address when none does.
     pub hostname: String,
-    /// Where it stands.
+    /// Where it stands, as all sources together say.
     pub place: Place,
+    /// What each source says of name and place.
+    #[serde(default)]
+    pub layers: Layers,
     /// Offered for games (client apps filter by it).
     pub gaming: bool,
     /// Offered for video streaming.
@@ -110,43 +134,92 @@ pub struct Server {
     pub paid: bool,
     /// Operator intent: listed to clients. A disabled server is still scraped.
     pub enabled: bool,
+    /// Operator intent: new clients go elsewhere. Still scraped and judged.
+    #[serde(default)]
+    pub draining: Option<Period>,
+    /// Operator intent: being worked on, so that clients go elsewhere. Still scraped and judged.
+    #[serde(default)]
+    pub maintenance: Option<Period>,
+    /// It announced itself, and an operator has not let it in yet: neither scraped nor listed.
+    #[serde(default)]
+    pub awaits_approval: bool,
     /// Never deleted for silence.
     #[serde(rename = "static")]
     pub is_static: bool,
+    /// Words by which the operator groups servers; at most [`MAX_TAGS`].
+    #[serde(default)]
+    pub tags: BTreeSet<Tag>,
+    /// What the operator wants to remember.
+    #[serde(default)]
+    pub notes: String,
+    /// What its uplink carries, if the operator knows better than the host.
+    #[serde(default)]
+    pub capacity_bytes_per_second: Option<u64>,
+    /// Its page, of a server that was added by REST or announced itself. A target in the configuration goes before.
+    #[serde(default)]
+    pub target: Option<ScrapeTarget>,
+    /// An agent of the old system reports it: nothing is scraped, silence is what fails.
+    #[serde(default)]
+    pub pushed: bool,
+    /// Grows by one with every change of what the inventory says.
+    #[serde(default)]
+    pub revision: u64,
     /// When the inventory first heard of it.
     pub registered_at: Timestamp,
 }
 
-/// A change of the flags that the old REST contract lets an operator set; `None` leaves a flag as it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FlagsPatch {
-    /// See [`Server::gaming`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gaming: Option<bool>,
-    /// See [`Server::streaming`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub streaming: Option<bool>,
-    /// See [`Server::paid`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paid: Option<bool>,
-    /// See [`Server::enabled`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-}
-
-impl FlagsPatch {
-    /// True when the patch changes nothing.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+impl Server {
+    /// A server that the inventory did not know.
+    pub fn new(id: ServerId, registration: &Registration, now: Timestamp) -> Self {
+        let mut server = Self {
+            id,
+            ip: registration.ip.clone(),
+            hostname: String::new(),
+            place: Place::default(),
+            layers: Layers::default(),
+            gaming: false,
+            streaming: false,
+            paid: false,
+            enabled: true,
+            draining: None,
+            maintenance: None,
+            awaits_approval: registration.awaits_approval,
+            is_static: registration.is_static,
+            tags: registration.tags.clone(),
+            notes: registration.notes.clone(),
+            capacity_bytes_per_second: registration.capacity_bytes_per_second,
+            target: registration.target.clone(),
+            pushed: registration.pushed,
+            revision: 0,
+            registered_at: now,
+        };
+        registration.flags.apply(&mut server);
+        registration.renew(&mut server);
+        server
     }
 
-    /// Sets the given flags of `server`.
-    pub fn apply(&self, server: &mut Server) {
-        server.gaming = self.gaming.unwrap_or(server.gaming);
-        server.streaming = self.streaming.unwrap_or(server.streaming);
-        server.paid = self.paid.unwrap_or(server.paid);
-        server.enabled = self.enabled.unwrap_or(server.enabled);
+    /// Who says each part of the place.
+    pub fn origins(&self) -> Origins {
+        self.layers.place().1
+    }
+
+    /// Draws name and place from the layers, and counts a revision if anything differs from `before`.
+    pub(crate) fn settle(&mut self, before: &Self) {
+        self.hostname = self.layers.hostname().unwrap_or(&self.ip).to_owned();
+        self.place = self.layers.place().0;
+        if self != before {
+            self.revision = before.revision + 1;
+        }
+    }
+
+    /// Takes name and place of a server without layers, written by others or before there were any, for what was looked
+    /// up once: the weakest source.
+    pub(crate) fn layered(mut self) -> Self {
+        if self.layers.is_empty() {
+            let hostname = if self.hostname == self.ip { String::new() } else { self.hostname.clone() };
+            self.layers.database = Layer { hostname, place: self.place.clone() };
+        }
+        self
     }
 }
 
@@ -171,25 +244,5 @@ mod tests {
         {
             assert_eq!(text.parse::<ServerId>(), Err(InvalidServerId), "{text}");
         }
-    }
-
-    #[test]
-    fn a_patch_touches_only_what_it_names() {
-        let mut server = Server {
-            id: "srv-abcdefgh".parse().unwrap(),
-            ip: "192.0.2.1".into(),
-            hostname: "de1".into(),
-            place: Place::default(),
-            gaming: true,
-            streaming: false,
-            paid: true,
-            enabled: true,
-            is_static: false,
-            registered_at: Timestamp::from_secs(1),
-        };
-        let patch = FlagsPatch { paid: Some(false), streaming: Some(true), ..FlagsPatch::default() };
-        assert!(!patch.is_empty());
-        patch.apply(&mut server);
-        assert_eq!((server.gaming, server.streaming, server.paid, server.enabled), (true, true, false, true));
     }
 }

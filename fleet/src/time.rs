@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::time::OffsetDateTime;
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Later than every other.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// The instant `milliseconds` after the epoch.
     pub const fn from_millis(milliseconds: i64) -> Self {
         Self(milliseconds)
@@ -78,6 +82,20 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A text that is no instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an instant: expected RFC 3339, for example 2026-11-24T03:17:19Z")]
+pub struct InvalidTimestamp;
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let instant = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
+        let millis = instant.unix_timestamp_nanos().div_euclid(1_000_000);
+        i64::try_from(millis).map(Self).map_err(|_| InvalidTimestamp)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +105,16 @@ mod tests {
         assert_eq!(Timestamp::from_secs(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(Timestamp::from_millis(1_795_490_239_250).to_string(), "2026-11-24T03:17:19.25Z");
         assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn what_is_displayed_is_read_again() {
+        let instant = Timestamp::from_millis(1_795_490_239_250);
+        assert_eq!(instant.to_string().parse(), Ok(instant));
+        assert_eq!("2026-11-24T05:17:19.25+02:00".parse(), Ok(instant));
+        for bad in ["", "yesterday", "2026-11-24", "2026-13-24T03:17:19Z", "1795490239"] {
+            assert_eq!(bad.parse::<Timestamp>(), Err(InvalidTimestamp), "{bad}");
+        }
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::Doubt;
 use crate::health::{Event, Health, HealthState, Rule, Transition, step};
 use crate::ranking;
 use crate::reading::Reading;
 use crate::report::{Failure, Outcome, Report};
-use crate::server::{Server, ServerId};
+use crate::server::{Period, Server, ServerId};
 use crate::time::Timestamp;
 
 /// What the scrapes so far say of a server: its health, and the latest it told us. Kept by the store, so that a
@@ -25,37 +27,85 @@ pub struct Standing {
     pub last_heartbeat: Option<Timestamp>,
     /// What the latest heartbeat said.
     pub reading: Option<Reading>,
-    /// Start of the latest scrape, whatever came of it.
+    /// Start of the latest scrape that told something of the server, good or bad.
     pub last_scrape: Option<Timestamp>,
     /// How long it took, in milliseconds.
     pub last_duration_ms: u32,
     /// Why it failed; `None` when it worked.
     pub last_failure: Option<Failure>,
+    /// Scrapes folded in so far.
+    pub scrapes: u64,
+    /// Epoch of the lease under which the latest one was made; 0 where nothing is leased.
+    pub epoch: u64,
+}
+
+/// Orders the standings of one server: the larger is the newer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age {
+    /// What was judged under an older lease, whoever holds the newer one never saw.
+    pub epoch: u64,
+    /// Flips so far. Before the scrapes, which older programs did not count.
+    pub transitions: u64,
+    /// Scrapes so far.
+    pub scrapes: u64,
+    /// The latest scrape. Last of all: numbers never go back, a clock may.
+    pub at: Option<Timestamp>,
 }
 
 impl Standing {
-    /// Folds a report in; tells the flip of health if there was one.
-    pub fn observe(&mut self, rule: &Rule, report: &Report) -> Option<Transition> {
+    /// The best that can be said of a server whose standing is lost: where its last transition left it. The number must
+    /// not start again, or its next transitions would count as told already.
+    pub(crate) fn after(last: Option<&Transition>) -> Self {
+        let mut standing = Self::default();
+        if let Some(last) = last {
+            standing.state.health = last.to;
+            standing.state.since = Some(last.at);
+            standing.state.transitions = last.number;
+        }
+        standing
+    }
+
+    /// What tells which of two standings is the newer one.
+    pub fn age(&self) -> Age {
+        let (epoch, transitions) = (self.epoch, self.state.transitions);
+        Age { epoch, transitions, scrapes: self.scrapes, at: self.last_scrape }
+    }
+
+    /// Folds a report in; tells the flip of health if there was one. `doubt` is what the guard says of a failure.
+    pub fn observe(&mut self, rule: &Rule, report: &Report, doubt: Option<Doubt>) -> Option<Transition> {
         let event = match &report.outcome {
             Outcome::Up(reading) => {
                 self.first_heartbeat.get_or_insert(report.at);
                 self.last_heartbeat = Some(report.at);
                 self.last_failure = None;
                 self.reading = Some(reading.clone());
-                Event::Succeeded { impaired: reading.is_impaired() }
+                // A page that cannot tell makes nobody better.
+                let unknown = reading.services_unknown && self.state.health == Health::Degraded;
+                Event::Succeeded { impaired: unknown || reading.is_impaired() }
             }
             Outcome::Failed(failure) => {
                 self.last_failure = Some(failure.clone());
-                Event::Failed(failure.reason)
+                Event::Failed(failure.reason, doubt)
             }
         };
-        self.last_scrape = Some(report.at);
-        self.last_duration_ms = report.duration_ms;
+        let is_ours = matches!(&report.outcome, Outcome::Failed(failure) if failure.reason.is_local());
+        if !is_ours {
+            self.last_scrape = Some(report.at);
+            self.last_duration_ms = report.duration_ms;
+        }
+        self.scrapes += 1;
         let transition;
         (self.state, transition) = step(rule, report.server, std::mem::take(&mut self.state), report.at, event);
         transition
     }
 }
+
+/// A server is stale when its latest scrape started more than this many intervals ago: one scrape may be skipped, and
+/// the next be late.
+pub const STALE_INTERVALS: f64 = 2.5;
+
+/// An agent of the old system reports every 120 s.
+const PUSHED_STALE_AFTER: Duration = Duration::from_secs(300);
 
 /// One server in the view.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,12 +116,29 @@ pub struct ServerView {
     pub standing: Standing,
     /// A target of it is being scraped. Without one, what the scrapes say grows old and clients are not sent there.
     pub monitored: bool,
+    /// What the scrapes say is old, whoever is to blame: the latest one started more than [`STALE_INTERVALS`] ago. A
+    /// server that was never scraped is pending instead.
+    pub stale: bool,
+    /// The server was draining when the snapshot was taken.
+    pub draining: bool,
+    /// The server was in maintenance when the snapshot was taken.
+    pub in_maintenance: bool,
 }
 
 impl ServerView {
+    /// A server that nobody scrapes yet. What the operator wants for a while is looked at when a snapshot is taken.
+    pub fn new(server: Arc<Server>, standing: Standing) -> Self {
+        Self { server, standing, monitored: false, stale: false, draining: false, in_maintenance: false }
+    }
+
     /// The judged state; pending while nobody scrapes the server, whatever it was before.
     pub fn health(&self) -> Health {
         if self.monitored { self.standing.state.health } else { Health::Pending }
+    }
+
+    /// True when the server would be down, were its failures not doubted: its health is what it was before.
+    pub fn is_unverified(&self) -> bool {
+        self.monitored && self.standing.state.unverified
     }
 
     /// What the latest heartbeat said, while it still says something: not of a server that is down or not scraped.
@@ -84,9 +151,32 @@ impl ServerView {
         self.current_reading()?.load()
     }
 
-    /// True when the list for clients holds it: scraped, reachable and enabled.
+    /// True when a target in the configuration names it, which would bring it back.
+    pub fn is_configured(&self) -> bool {
+        self.monitored && self.server.target.is_none() && !self.server.pushed
+    }
+
+    /// True when the operator wants clients there. Says nothing of health.
+    pub fn is_wanted(&self) -> bool {
+        self.server.enabled && !self.draining && !self.in_maintenance && !self.server.awaits_approval
+    }
+
+    /// True when the list for clients holds it: scraped, reachable and wanted.
     pub fn is_listed(&self) -> bool {
-        self.server.enabled && self.health().is_reachable()
+        self.is_wanted() && self.health().is_reachable()
+    }
+
+    /// Whether the server is draining and in maintenance at `now`.
+    pub(crate) fn periods_at(&self, now: Timestamp) -> (bool, bool) {
+        let lasts = |period: Option<Period>| period.is_some_and(|period| period.lasts_at(now));
+        (lasts(self.server.draining), lasts(self.server.maintenance))
+    }
+
+    /// True when the latest scrape started more than `patience` before `now`. Agents that report by themselves have a
+    /// rhythm of their own.
+    pub(crate) fn is_overdue(&self, now: Timestamp, patience: Duration) -> bool {
+        let patience = if self.server.pushed { patience.max(PUSHED_STALE_AFTER) } else { patience };
+        self.standing.last_scrape.is_some_and(|at| now.since(at) > patience)
     }
 }
 
@@ -117,21 +207,36 @@ impl Index {
 #[derive(Debug, Default)]
 pub struct FleetView {
     version: u64,
+    pub(crate) inventory_version: u64,
     published_at: Timestamp,
     servers: Vec<Arc<ServerView>>,
     index: Arc<Index>,
     ranked: OnceLock<Vec<Arc<ServerView>>>,
+    data_at: OnceLock<Option<Timestamp>>,
 }
 
 impl FleetView {
     /// A snapshot of `servers`, in the order of their `index`.
     pub(crate) fn new(version: u64, published_at: Timestamp, servers: Vec<Arc<ServerView>>, index: Arc<Index>) -> Self {
-        Self { version, published_at, servers, index, ranked: OnceLock::new() }
+        Self {
+            version,
+            inventory_version: 0,
+            published_at,
+            servers,
+            index,
+            ranked: OnceLock::new(),
+            data_at: OnceLock::new(),
+        }
     }
 
     /// Grows with every published snapshot of this process; a body rendered from one version serves all its readers.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Grows when a server comes, goes, or is changed in the inventory; scrapes leave it as it is.
+    pub fn inventory_version(&self) -> u64 {
+        self.inventory_version
     }
 
     /// When the snapshot was taken.
@@ -144,14 +249,24 @@ impl FleetView {
         &self.servers
     }
 
-    /// The servers for clients: reachable and enabled, best first. Ranked once per snapshot, on first use.
+    /// The servers for clients: reachable and wanted, best first. Ranked once per snapshot, on first use.
     pub fn ranked(&self) -> &[Arc<ServerView>] {
         self.ranked.get_or_init(|| {
-            let mut listed: Vec<_> =
-                self.servers.iter().filter(|view| view.is_listed()).map(|view| (ranking::score(view), view)).collect();
+            let mut listed: Vec<_> = self
+                .servers
+                .iter()
+                .filter(|view| view.is_listed())
+                .map(|view| (ranking::score(view).total(), view))
+                .collect();
             listed.sort_by(|(a, _), (b, _)| a.total_cmp(b));
             listed.into_iter().map(|(_, view)| Arc::clone(view)).collect()
         })
+    }
+
+    /// When the newest of what the servers for clients tell was measured: their latest heartbeat. `None` when there is
+    /// no such server. It stands still when the collector no longer gets through, whatever it shows meanwhile.
+    pub fn data_at(&self) -> Option<Timestamp> {
+        *self.data_at.get_or_init(|| self.ranked().iter().filter_map(|view| view.standing.last_heartbeat).max())
     }
 
     /// The server with that identity.
@@ -173,28 +288,20 @@ impl FleetView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reading::{Service, ServiceReading};
     use crate::report::FailureReason;
-    use crate::server::Place;
+    use crate::store::Registration;
 
     fn view(ip: &str, health: Health, cpu: f32, enabled: bool) -> Arc<ServerView> {
-        let server = Server {
-            id: ServerId::random().unwrap(),
-            ip: ip.into(),
-            hostname: format!("host-{ip}"),
-            place: Place::default(),
-            gaming: false,
-            streaming: false,
-            paid: false,
-            enabled,
-            is_static: false,
-            registered_at: Timestamp::default(),
-        };
+        let registration = Registration { ip: ip.into(), hostname: format!("host-{ip}"), ..Registration::default() };
+        let server = Server::new(ServerId::random().unwrap(), &registration, Timestamp::default());
+        let server = Server { enabled, ..server };
         let standing = Standing {
             state: HealthState { health, ..HealthState::default() },
             reading: Some(Reading { cpu: Some(cpu), ram: Some(0.0), ..Reading::default() }),
             ..Standing::default()
         };
-        Arc::new(ServerView { server: Arc::new(server), standing, monitored: true })
+        Arc::new(ServerView { monitored: true, ..ServerView::new(Arc::new(server), standing) })
     }
 
     #[test]
@@ -226,15 +333,72 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_the_operator_does_not_want_is_judged_but_not_listed() {
+        let wanted = ServerView::clone(&view("192.0.2.1", Health::Active, 0.5, true));
+        let waiting = Server { awaits_approval: true, ..Server::clone(&wanted.server) };
+        for unwanted in [
+            ServerView { draining: true, ..wanted.clone() },
+            ServerView { in_maintenance: true, ..wanted.clone() },
+            ServerView { server: Arc::new(waiting), ..wanted },
+        ] {
+            assert_eq!((unwanted.is_listed(), unwanted.health(), unwanted.load()), (false, Health::Active, Some(0.5)));
+        }
+    }
+
+    #[test]
+    fn a_page_that_cannot_tell_of_services_makes_nobody_better() {
+        let (rule, server) = (Rule::default(), "srv-abcdefgh".parse().unwrap());
+        let report = |at, reading| {
+            let (at, outcome) = (Timestamp::from_secs(at), Outcome::Up(reading));
+            Report { server, at, duration_ms: 5, samples: 1, outcome }
+        };
+        let unit = |active| ServiceReading {
+            service: Service::WireGuard,
+            unit: "wg-quick@wg0.service".into(),
+            active,
+            rung: None,
+        };
+        let told = |active| Reading { services: Box::new([unit(active)]), ..Reading::default() };
+        let silent = Reading { services_unknown: true, ..Reading::default() };
+        let mut standing = Standing::default();
+        standing.observe(&rule, &report(1, told(false)), None);
+        for at in 2..10 {
+            assert_eq!(standing.observe(&rule, &report(at, silent.clone()), None), None);
+        }
+        assert_eq!(standing.state.health, Health::Degraded);
+        standing.observe(&rule, &report(10, told(true)), None);
+        assert!(standing.observe(&rule, &report(11, told(true)), None).is_some());
+    }
+
+    #[test]
+    fn our_own_fault_is_no_scrape_of_the_server() {
+        let (rule, server) = (Rule::default(), "srv-abcdefgh".parse().unwrap());
+        let mut standing = Standing::default();
+        let outcome = Outcome::Up(Reading::default());
+        standing.observe(
+            &rule,
+            &Report { server, at: Timestamp::from_secs(1), duration_ms: 5, samples: 1, outcome },
+            None,
+        );
+        let outcome = Outcome::Failed(Failure::new(FailureReason::Local, "no descriptor"));
+        standing.observe(
+            &rule,
+            &Report { server, at: Timestamp::from_secs(2), duration_ms: 5, samples: 0, outcome },
+            None,
+        );
+        assert_eq!(standing.last_scrape, Some(Timestamp::from_secs(1)), "it grows stale");
+    }
+
+    #[test]
     fn a_failed_scrape_keeps_the_last_reading_and_says_why() {
         let rule = Rule::default();
         let server = "srv-abcdefgh".parse().unwrap();
         let report = |at, outcome| Report { server, at: Timestamp::from_secs(at), duration_ms: 5, samples: 1, outcome };
         let mut standing = Standing::default();
         let reading = Reading { cpu: Some(0.5), ..Reading::default() };
-        assert!(standing.observe(&rule, &report(1, Outcome::Up(reading.clone()))).is_some());
+        assert!(standing.observe(&rule, &report(1, Outcome::Up(reading.clone())), None).is_some());
         let failure = Failure::new(FailureReason::Reset, "");
-        assert!(standing.observe(&rule, &report(2, Outcome::Failed(failure.clone()))).is_none());
+        assert!(standing.observe(&rule, &report(2, Outcome::Failed(failure.clone())), None).is_none());
         assert_eq!(standing.reading, Some(reading));
         assert_eq!(standing.last_failure, Some(failure));
         assert_eq!(standing.last_heartbeat, Some(Timestamp::from_secs(1)));

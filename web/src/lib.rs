@@ -1,28 +1,41 @@
 //! REST, pages and Prometheus endpoints of the fleet.
 //!
 //! Everything is handed in through [`Parts`]; this crate reads neither environment nor files, and knows nothing of
-//! how servers are scraped. A request passes, from the outside in: security headers (`headers`), error pages for
-//! browsers (`pages::error`), panic and time limits (`router`), the cross-site check, and the access table
+//! how servers are scraped. A request passes, from the outside in: security headers (`headers`), the time limit
+//! with error pages for browsers (`router`, `pages::error`), panics, the cross-site check, and the access table
 //! (`access`), which refuses every route that it does not name. Then come the handlers: `rest` for programs,
-//! `pages` for people, `probes` for the machinery around us.
+//! `pages` for people, `probes` for the machinery around us. `openapi` describes them.
 
 mod access;
 mod app;
+mod audit;
 mod auth;
+mod client;
+mod cors;
 mod error;
 mod extract;
 mod headers;
+mod openapi;
 mod pages;
+mod patience;
 mod probes;
 mod rest;
 mod router;
 mod secret;
 mod serve;
 mod settings;
+mod signature;
+mod tls;
 
 pub use app::Parts;
+pub use audit::LOGIN_OK;
+pub use auth::by_hand;
 pub use auth::first_admin::{FirstAdminError, ensure_first_admin};
+pub use client::{InvalidNetwork, Network};
+pub use rest::server_json::encode as server_json;
 pub use router::router;
 pub use secret::Secret;
-pub use serve::{ServeLimits, serve};
-pub use settings::{Settings, SettingsError};
+pub use serve::{ServeLimits, Tls, serve, serve_tls};
+pub use settings::{Enrolment, Settings, SettingsError};
+pub use signature::{InvalidListKey, ListKey};
+pub use tls::{TlsError, server_config};

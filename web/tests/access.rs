@@ -4,7 +4,7 @@
 mod common;
 
 use axum::body::Body;
-use common::{PASSWORD, Site, plus, registration, settings};
+use common::{PASSWORD, Site, authorized, plus, registration, settings};
 use http::{Request, StatusCode, header};
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn the_forced_change_by_pages() {
     let differ = site.submit(&cookie, "/password", &form("another fine phrase", "another fine phrasE")).await;
     assert!(differ.status == 422 && differ.text().contains("The two new passwords differ"));
     let weak = site.submit(&cookie, "/password", &form("short", "short")).await;
-    assert!(weak.status == 422 && weak.text().contains("at least 10 characters"));
+    assert!(weak.status == 422 && weak.text().contains("at least 12 characters"));
 
     let changed = site.submit(&cookie, "/password", &form("another fine phrase", "another fine phrase")).await;
     assert_eq!((changed.status, changed.header(header::LOCATION)), (StatusCode::SEE_OTHER, "/"));
@@ -118,10 +118,18 @@ async fn session_cookies_are_out_of_reach_for_scripts() {
 async fn probes_are_open_and_metrics_on_request() {
     let site = Site::new().await;
     assert_eq!(site.get("/healthz").await.text(), "ok\n");
-    assert_eq!(site.get("/readyz").await.text(), "ready\n");
+    assert_eq!(site.get("/readyz").await.text(), "ready\nstore: answers\n");
     site.get("/metrics").await.is_problem(401, "Not authenticated");
     let metrics = site.get_as(&site.token("viewer").await, "/metrics").await;
-    assert_eq!(metrics.header(header::CONTENT_TYPE), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(metrics.header(header::CONTENT_TYPE), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(metrics.text().contains("# TYPE things_total counter\nthings_total 0\n"), "{}", metrics.text());
+    assert!(!metrics.text().contains("# EOF"), "{}", metrics.text());
+
+    let request = authorized("GET", "/metrics", &site.token("viewer").await);
+    let accepts = request.header(header::ACCEPT, "application/openmetrics-text; version=1.0.0");
+    let metrics = site.send(accepts.body(Body::empty()).unwrap()).await;
+    assert!(metrics.header(header::CONTENT_TYPE).starts_with("application/openmetrics-text; version=1.0.0"));
+    assert!(metrics.text().contains("# TYPE things counter\n"), "{}", metrics.text());
     assert!(metrics.text().ends_with("# EOF\n"));
 
     let mut open = settings();

@@ -68,7 +68,7 @@ async fn troubles_are_told_in_words() {
     assert!(page.contains("connection refused, down for 4 min"));
     // Trouble comes first, and the flip is among the latest changes.
     assert!(page.find("de2").unwrap() < page.find("de1").unwrap());
-    assert!(page.contains("<b>de2</b> is <span class=\"word down\">down</span>: connection refused"));
+    assert!(page.contains(">de2</a></b> is <span class=\"word down\">down</span>: connection refused"));
     // A viewer sees flags, and no buttons to change them.
     assert!(!page.contains("/flags\""));
 }

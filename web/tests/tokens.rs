@@ -10,6 +10,7 @@ use http::{StatusCode, header};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use mect_fleet::Timestamp;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 #[tokio::test]
 async fn a_login_gives_a_bearer_token() {
@@ -49,14 +50,27 @@ async fn no_token_and_a_bad_token_are_told_apart() {
     }
 }
 
+/// As a key is named in the header of a token.
+fn kid(secret: &str) -> String {
+    let digest = Sha256::new().chain_update("mect key id\0").chain_update(secret).finalize();
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A token with these claims, over the defaults of a good one.
 fn forged(algorithm: Algorithm, secret: &str, changed: &serde_json::Value) -> String {
     let now = Timestamp::now().as_secs();
-    let mut claims = json!({"sub": "root", "iat": now, "exp": now + 3600, "aud": "mect-vpn-monitor", "epoch": 0});
+    let mut claims = json!({
+        "sub": "root", "iat": now, "nbf": now, "exp": now + 3600, "iss": "mect-vpn-monitor",
+        "aud": "mect-vpn-monitor", "jti": "0123456789abcdef0123456789abcdef", "epoch": 0,
+    });
     for (name, value) in changed.as_object().unwrap() {
-        claims[name] = value.clone();
+        match value {
+            serde_json::Value::Null => _ = claims.as_object_mut().unwrap().remove(name),
+            value => claims[name] = value.clone(),
+        }
     }
-    jsonwebtoken::encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    let header = Header { kid: Some(kid(TOKEN_SECRET)), ..Header::new(algorithm) };
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
 #[tokio::test]
@@ -76,8 +90,22 @@ async fn only_our_own_fresh_tokens_count() {
         ("for another service", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"aud": "other"}))),
         ("of another epoch", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"epoch": 1}))),
         ("of nobody", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"sub": "nobody"}))),
-        ("without expiry", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"exp": null}))),
+        ("not valid yet", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"nbf": now + 60}))),
+        ("from the future", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"iat": now + 60, "exp": now + 90}))),
+        ("of another issuer", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"iss": "other"}))),
+        ("with no sound identity", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"jti": "1"}))),
+        ("for the second step", forged(Algorithm::HS256, TOKEN_SECRET, &json!({"aud": "mect-vpn-monitor/code"}))),
+        ("without a key's name", {
+            let header = Header::new(Algorithm::HS256);
+            let claims = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(&good).unwrap().claims;
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(TOKEN_SECRET.as_bytes())).unwrap()
+        }),
     ];
+    for claim in ["exp", "nbf", "iat", "iss", "aud", "sub", "jti", "epoch"] {
+        let token = forged(Algorithm::HS256, TOKEN_SECRET, &json!({ claim: null }));
+        let answer = site.get_as(&token, "/users/me").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "without {claim}");
+    }
     for (what, token) in bad {
         let answer = site.get_as(&token, "/users/me").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}");
@@ -93,7 +121,7 @@ async fn the_lifetime_is_a_setting() {
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
     // Nothing that the store knows better, and nothing private.
     let names: Vec<_> = claims.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(names, ["aud", "epoch", "exp", "iat", "sub"]);
+    assert_eq!(names, ["aud", "epoch", "exp", "iat", "iss", "jti", "nbf", "sub"]);
 }
 
 #[tokio::test]
@@ -122,7 +150,7 @@ async fn a_new_password_follows_the_rules() {
         site.json_as(&token, "POST", "/users/change-password", &body).await
     };
     change("wrong", "another fine phrase").await.is_problem(400, "Current password is incorrect");
-    change(PASSWORD, "short").await.is_problem(422, "The new password needs at least 10 characters");
+    change(PASSWORD, "short").await.is_problem(422, "The new password needs at least 12 characters");
     change(PASSWORD, PASSWORD).await.is_problem(422, "The new password must differ from the current one");
     assert_eq!(change(PASSWORD, "another fine phrase").await.status, StatusCode::OK);
 }
@@ -132,9 +160,17 @@ async fn an_empty_store_gets_one_admin_who_must_choose_a_password() {
     let data = tempfile::tempdir().unwrap();
     let options = mect_fleet::store::embedded::Options::default();
     let accounts = mect_fleet::store::embedded::Embedded::open(data.path(), options).unwrap();
-    let drawn = mect_web::ensure_first_admin(&accounts, None).await.unwrap().unwrap();
-    assert!(drawn.expose().len() >= 20);
-    assert!(mect_web::ensure_first_admin(&accounts, None).await.unwrap().is_none());
+    let untold = mect_web::ensure_first_admin(&accounts, None, |_| Err(std::io::ErrorKind::BrokenPipe.into())).await;
+    assert!(untold.is_err());
+    assert!(mect_fleet::store::Accounts::users(&accounts).await.unwrap().is_empty(), "nobody knows its password");
+    let mut drawn = None;
+    let mut tell = |password: &mect_web::Secret| {
+        drawn = Some(password.clone());
+        Ok(())
+    };
+    mect_web::ensure_first_admin(&accounts, None, &mut tell).await.unwrap();
+    assert!(drawn.take().unwrap().expose().len() >= 20);
+    mect_web::ensure_first_admin(&accounts, None, |_| panic!("told twice")).await.unwrap();
     let admin = mect_fleet::store::Accounts::user(&accounts, "admin").await.unwrap().unwrap();
     assert!(admin.must_change_password && admin.role == mect_fleet::Role::Superadmin);
 }

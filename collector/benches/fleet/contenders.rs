@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::process::Running;
 use super::{Plan, floor};
 
-const TARGETS: &str = "targets.json";
+/// The target file's name.
+pub const TARGETS: &str = "targets.json";
 
 /// One program that scrapes the fleet.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ impl Contender {
         std::fs::create_dir(&home).unwrap();
         let targets = directory.join(TARGETS);
         match self {
-            Self::Mect => mect(plan, &home, &targets),
+            Self::Mect => mect(plan, &home, directory),
             Self::FetchOnly => fetch_only(plan, &targets),
             Self::VmAgent => vmagent(plan, &home, &targets),
             Self::Prometheus => prometheus(plan, &home, &targets),
@@ -69,17 +70,17 @@ pub fn pages_served(directory: &Path) -> u64 {
     served.trim().parse().unwrap()
 }
 
-fn mect(plan: &Plan, home: &Path, targets: &Path) -> Running {
-    let config = home.join("collector.toml");
-    let (interval, timeout) = (plan.interval, plan.interval.min(10));
-    let text = format!(
-        "[web]\nlisten = \"127.0.0.1:0\"\n[scrape]\ninterval_seconds = {interval}\ntimeout_seconds = {timeout}\n\
-         [[file_sd]]\nfiles = [\"{}\"]\n",
-        targets.display()
-    );
-    std::fs::write(&config, text).unwrap();
+/// What the collector is told beside where it listens.
+pub fn config(plan: &Plan, directory: &Path) -> String {
+    let targets = directory.join(TARGETS);
+    format!("[scrape]\ninterval_seconds = {}\n[[file_sd]]\nfiles = [\"{}\"]\n", plan.interval, targets.display())
+}
+
+fn mect(plan: &Plan, home: &Path, directory: &Path) -> Running {
+    let path = home.join("collector.toml");
+    std::fs::write(&path, format!("[web]\nlisten = \"127.0.0.1:0\"\n{}", config(plan, directory))).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mect-collector"));
-    command.arg("serve").arg("--config").arg(config).stdout(Stdio::null());
+    command.arg("serve").arg("--config").arg(path).stdout(Stdio::null());
     Running::start("cargo build", &mut command)
 }
 

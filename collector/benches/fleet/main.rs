@@ -2,16 +2,22 @@
 //!
 //! All scrape the same simulated fleet, one after the other, on the same schedule. Run it alone with
 //! `cargo bench -p mect-collector --bench fleet`. Set `BENCH_TARGETS`, `BENCH_INTERVAL` (seconds) and
-//! `BENCH_SECONDS` (measured time of each) for another fleet; `BENCH_ONLY` names one contender.
+//! `BENCH_SECONDS` (measured time of each) for another fleet; `BENCH_ONLY` names one contender, or one of the last
+//! parts: `largest`, a fleet of 50,000, `shared`, the same fleet shared by three collectors, and `clients`, who ask for
+//! the list meanwhile. Ends with an error when a goal is missed.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a failed step ends the bench")]
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
+mod clients;
 mod contenders;
 mod floor;
+mod largest;
 mod process;
+mod shared;
 
 use contenders::Contender;
 use process::Usage;
@@ -35,11 +41,14 @@ struct Cost {
 
 /// Goals: what we may cost in comparison. `None`: not compared.
 const GOALS: [(&str, f64, Option<f64>); 3] =
-    [("prometheus", 0.4, Some(16.0 / 265.0)), ("vmagent", 0.5, Some(16.0 / 38.0)), ("fetch only", 2.0, None)];
+    [("prometheus", 0.4, Some(KIB_GOAL / 265.0)), ("vmagent", 0.5, Some(KIB_GOAL / 38.0)), ("fetch only", 2.0, None)];
+/// Memory per target, all in.
+const KIB_GOAL: f64 = 16.0;
 
-fn main() {
+fn main() -> ExitCode {
     if let Some(arguments) = floor::requested() {
-        return floor::run(arguments);
+        floor::run(arguments);
+        return ExitCode::SUCCESS;
     }
     let plan = Plan {
         targets: setting("BENCH_TARGETS", 5_000),
@@ -59,7 +68,17 @@ fn main() {
         .filter(|contender| only.as_ref().is_none_or(|only| only == contender.name()))
         .map(|contender| measure(&plan, contender, directory.path()))
         .collect();
-    print_ratios(&costs);
+    let mut is_reached = print_ratios(&costs);
+    if only.is_none() || only.as_deref() == Some("largest") {
+        is_reached &= largest::measure();
+    }
+    if only.is_none() || only.as_deref() == Some("shared") {
+        is_reached &= shared::measure();
+    }
+    if only.is_none() || only.as_deref() == Some("clients") {
+        is_reached &= clients::measure();
+    }
+    if is_reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn measure(plan: &Plan, contender: Contender, directory: &Path) -> Cost {
@@ -81,19 +100,25 @@ fn measure(plan: &Plan, contender: Contender, directory: &Path) -> Cost {
     cost
 }
 
-fn print_ratios(costs: &[Cost]) {
+/// True when every goal that could be compared was reached.
+fn print_ratios(costs: &[Cost]) -> bool {
     let of = |name: &str| costs.iter().find(|cost| cost.name == name);
-    let Some(ours) = of("mect") else { return };
+    let Some(ours) = of("mect") else { return true };
+    let mut is_reached = ours.kib_per_target <= KIB_GOAL;
     for (name, cpu_goal, memory_goal) in GOALS {
         let Some(peer) = of(name) else { continue };
         let cpu = ours.cpu_micros / peer.cpu_micros;
+        is_reached &= cpu <= cpu_goal;
         print!("mect / {name}: CPU {cpu:.2} (goal ≤ {cpu_goal})");
         if let Some(goal) = memory_goal {
-            print!(", memory {:.2} (goal ≤ {goal:.2})", ours.kib_per_target / peer.kib_per_target);
+            let memory = ours.kib_per_target / peer.kib_per_target;
+            is_reached &= memory <= goal;
+            print!(", memory {memory:.2} (goal ≤ {goal:.2})");
         }
         println!();
     }
-    println!("mect: {:.1} KiB per target (goal ≤ 16)", ours.kib_per_target);
+    println!("mect: {:.1} KiB per target (goal ≤ {KIB_GOAL})", ours.kib_per_target);
+    is_reached
 }
 
 fn setting(name: &str, default: u32) -> u32 {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use toml::de::{DeTable, DeValue};
+
 /// A configuration that cannot be used. Displays as one sentence that says where and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -40,8 +42,8 @@ pub(super) fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Confi
         return ConfigError::at(place, unknown_key(unknown, &allowed));
     }
     let problem = match key_on_line(text, line) {
-        Some(key) => format!("key `{key}`: {message}"),
-        None => message.replace('\n', "; "),
+        Some(key) => format!("key `{key}`: {}", in_plain_words(message)),
+        None => in_plain_words(message),
     };
     ConfigError::at(place, problem)
 }
@@ -96,20 +98,39 @@ fn key_on_line(text: &str, line: usize) -> Option<&str> {
     (!key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))).then_some(key)
 }
 
-/// The line where `table.key` is set (to something that holds `value`, if given).
+/// The line where the dotted key is set (to something that holds `value`, if given), however it is spelled.
 fn line_of(text: &str, dotted: &str, value: Option<&str>) -> Option<usize> {
-    let (table, key) = dotted.rsplit_once('.')?;
-    let mut here = "";
-    for (line, number) in text.lines().zip(1..) {
-        let line = line.trim();
-        if let Some(header) = line.strip_prefix('[') {
-            here = header.trim_start_matches('[').split(']').next().unwrap_or("").trim();
-        } else if let Some((name, set)) = line.split_once('=') {
-            let matches_key = (here == table && name.trim() == key) || (here.is_empty() && name.trim() == dotted);
-            if matches_key && value.is_none_or(|value| set.contains(value)) {
-                return Some(number);
-            }
+    let document = DeTable::parse(text).ok()?;
+    let keys: Vec<&str> = dotted.split('.').collect();
+    let at = place_in(document.get_ref(), &keys, text, value)?;
+    Some(line_at(text, at))
+}
+
+fn place_in(table: &DeTable<'_>, keys: &[&str], text: &str, value: Option<&str>) -> Option<usize> {
+    let (first, rest) = keys.split_first()?;
+    let (key, set) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+    match set.get_ref() {
+        DeValue::Table(inner) if !rest.is_empty() => place_in(inner, rest, text, value),
+        DeValue::Array(items) if !rest.is_empty() => {
+            items.iter().filter_map(|item| item.get_ref().as_table()).find_map(|t| place_in(t, rest, text, value))
         }
+        _ if rest.is_empty() => {
+            let is_meant = value.is_none_or(|value| text.get(set.span()).is_some_and(|set| set.contains(value)));
+            is_meant.then(|| key.span().start)
+        }
+        _ => None,
     }
-    None
+}
+
+/// What the reader says, in words that do not need a programmer.
+fn in_plain_words(message: &str) -> String {
+    let words = [
+        ("expected f64", "allowed is a number"),
+        ("expected usize", "allowed is a whole number, 1 or more"),
+        ("expected u32", "allowed is a whole number that is not negative"),
+        ("expected a sequence", "allowed is a list"),
+        ("expected a boolean", "allowed is true or false"),
+        ("invalid socket address syntax", "allowed is an address with a port, for example 127.0.0.1:8000"),
+    ];
+    words.iter().fold(message.replace('\n', "; "), |text, (from, to)| text.replace(from, to))
 }

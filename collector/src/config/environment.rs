@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use mect_web::Secret;
+use mect_fleet::redis::RedisUrl;
+use mect_fleet::store::mongo;
+use mect_web::{ListKey, Secret};
 
 use super::Config;
 use super::diagnose::{ConfigError, unknown_key};
@@ -14,9 +16,12 @@ pub const KNOWN_VARIABLES: &[&str] = &[
     "REDIS_URL",
     "SECRET_KEY",
     "AGENT_API_KEY",
+    "MONGO_URL_FILE",
+    "REDIS_URL_FILE",
     "SECRET_KEY_FILE",
     "AGENT_API_KEY_FILE",
     "MECT_ADMIN_PASSWORD_FILE",
+    "MECT_LIST_KEY_FILE",
     "MECT_CONFIG",
     "MECT_DATA_DIR",
     "MECT_LISTEN",
@@ -63,12 +68,6 @@ impl Variables {
     }
 
     pub(super) fn override_config(&self, config: &mut Config) -> Result<(), ConfigError> {
-        for name in ["MONGO_URL", "REDIS_URL"] {
-            if self.get(name).is_some() {
-                let problem = "this version keeps its data in the embedded store only; unset the variable";
-                return Err(ConfigError::at(format!("environment: {name}"), problem));
-            }
-        }
         if let Some(listen) = self.get("MECT_LISTEN") {
             config.web.listen = listen.parse().map_err(|_| {
                 let problem =
@@ -79,10 +78,35 @@ impl Variables {
         if let Some(data_dir) = self.get("MECT_DATA_DIR") {
             config.store.data_dir = PathBuf::from(data_dir);
         }
+        config.secrets.redis_url = self.redis_url()?;
         config.secrets.secret_key = self.secret("SECRET_KEY")?;
+        config.secrets.mongo_url = self.mongo_url()?;
+        if config.secrets.mongo_url.is_some() && config.secrets.secret_key.is_none() {
+            let problem = "is needed with MONGO_URL, the same for every collector; `openssl rand -hex 32` makes one";
+            return Err(ConfigError::at("environment: SECRET_KEY", problem));
+        }
         config.secrets.agent_api_key = self.secret("AGENT_API_KEY")?;
         config.secrets.admin_password = self.secret_file("MECT_ADMIN_PASSWORD_FILE")?;
+        config.secrets.list_key = self.list_key()?;
         Ok(())
+    }
+
+    fn list_key(&self) -> Result<Option<ListKey>, ConfigError> {
+        let Some(pem) = self.secret_file("MECT_LIST_KEY_FILE")? else { return Ok(None) };
+        let key = ListKey::from_pem(&pem);
+        key.map(Some).map_err(|error| ConfigError::at("environment: MECT_LIST_KEY_FILE", error.to_string()))
+    }
+
+    fn redis_url(&self) -> Result<Option<RedisUrl>, ConfigError> {
+        let Some(url) = self.secret("REDIS_URL")? else { return Ok(None) };
+        let parsed = RedisUrl::parse(url.expose());
+        parsed.map(Some).map_err(|error| ConfigError::at("environment: REDIS_URL", error.to_string()))
+    }
+
+    fn mongo_url(&self) -> Result<Option<Secret>, ConfigError> {
+        let Some(url) = self.secret("MONGO_URL")? else { return Ok(None) };
+        mongo::check_url(url.expose()).map_err(|error| ConfigError::at("environment: MONGO_URL", error.to_string()))?;
+        Ok(Some(url))
     }
 
     fn secret(&self, name: &str) -> Result<Option<Secret>, ConfigError> {

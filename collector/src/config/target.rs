@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use mect_fleet::{FlagsPatch, Place};
+use mect_fleet::{FlagsPatch, Place, is_nobody};
 use serde::Deserialize;
 
 use crate::discovery::Endpoint;
+use crate::parse::Format;
 
 /// A target given in the configuration file.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,15 +44,25 @@ pub struct TargetEntry {
     /// Never deleted for silence.
     #[serde(default, rename = "static")]
     pub is_static: bool,
-    /// Show the agent key to this target although the connection is not encrypted.
+    /// Show credentials to this target although the connection is not encrypted.
     #[serde(default)]
     pub insecure_credentials: bool,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub fallback_format: Option<Format>,
+    /// See [`Labels`].
+    #[serde(default)]
+    pub access: Option<String>,
 }
 
 impl TargetEntry {
     /// Says what is wrong with the address, if anything.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.address.parse::<Endpoint>().map(drop).map_err(|error| format!("`{}`: {error}", self.address))
+        let endpoint: Endpoint = self.address.parse().map_err(|error| format!("`{}`: {error}", self.address))?;
+        if endpoint.ip().is_some_and(is_nobody) {
+            return Err(format!("`{}`: no exporter can be there; give the address of one host", self.address));
+        }
+        Ok(())
     }
 
     /// What the entry says of the server.
@@ -63,6 +74,7 @@ impl TargetEntry {
                 country: self.country.clone(),
                 region: self.region.clone(),
                 city: self.city.clone(),
+                coordinates: None,
             },
             flags: FlagsPatch {
                 gaming: self.gaming,
@@ -72,6 +84,8 @@ impl TargetEntry {
             },
             is_static: self.is_static,
             insecure_credentials: self.insecure_credentials,
+            fallback_format: self.fallback_format,
+            access: self.access.clone(),
         }
     }
 }
@@ -87,8 +101,12 @@ pub struct Labels {
     pub flags: FlagsPatch,
     /// Never deleted for silence.
     pub is_static: bool,
-    /// The agent key may travel unencrypted.
+    /// Credentials may travel unencrypted.
     pub insecure_credentials: bool,
+    /// What a page is in that does not say so by its content type; without this such a page is refused.
+    pub fallback_format: Option<Format>,
+    /// How the target is reached, see [`Access`](super::Access); in the usual way without.
+    pub access: Option<String>,
 }
 
 impl Labels {
@@ -96,7 +114,7 @@ impl Labels {
     /// expect.
     ///
     /// # Errors
-    /// A flag is neither `true` nor `false`.
+    /// A flag is neither `true` nor `false`, or a format is none.
     pub fn from_map(labels: &BTreeMap<String, String>) -> Result<Self, String> {
         let text = |name: &str| labels.get(name).cloned().unwrap_or_default();
         let flag = |name: &str| match labels.get(name).map(String::as_str) {
@@ -105,6 +123,10 @@ impl Labels {
             Some("false") => Ok(Some(false)),
             Some(other) => Err(format!("label `{name}`: `{other}` is not allowed; give true or false")),
         };
+        let fallback_format = match labels.get("fallback_format").map(String::as_str) {
+            None | Some("") => None,
+            Some(name) => Some(name.parse().map_err(|error| format!("label `fallback_format`: `{name}` is {error}"))?),
+        };
         Ok(Self {
             hostname: text("hostname"),
             place: Place {
@@ -112,6 +134,7 @@ impl Labels {
                 country: text("country"),
                 region: text("region"),
                 city: text("city"),
+                coordinates: None,
             },
             flags: FlagsPatch {
                 gaming: flag("gaming")?,
@@ -121,6 +144,8 @@ impl Labels {
             },
             is_static: flag("static")?.unwrap_or(false),
             insecure_credentials: flag("insecure_credentials")?.unwrap_or(false),
+            fallback_format,
+            access: labels.get("access").filter(|name| !name.is_empty()).cloned(),
         })
     }
 }

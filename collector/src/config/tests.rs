@@ -22,6 +22,11 @@ fn an_empty_file_means_the_defaults() {
     assert_eq!(config.scrape.interval(), Duration::from_secs(120));
     assert_eq!(config.rule(), Rule::default());
     assert!(!config.scrape.keeps_connections());
+    assert_eq!(config.scrape.timeout(), Duration::from_secs(10));
+    let quick = parse("[scrape]\ninterval_seconds = 5\n").unwrap();
+    assert_eq!(quick.scrape.timeout(), Duration::from_secs(5), "no longer than the interval");
+    assert_eq!(config.scrape.max_in_flight(200), 1000);
+    assert_eq!(config.scrape.max_in_flight(50_000), 4167, "all silent for 10 s of every 120 s");
 }
 
 #[test]
@@ -49,13 +54,18 @@ fn an_unknown_key_is_named_with_its_nearest_known_one() {
 
 #[test]
 fn a_wrong_type_or_range_names_line_key_and_what_is_allowed() {
-    refused("[scrape]\ninterval_seconds = \"often\"\n", &[":2: ", "`interval_seconds`", "expected f64"]);
+    refused("[scrape]\ninterval_seconds = \"often\"\n", &[":2: ", "`interval_seconds`", "a number"]);
     refused("[scrape]\n\ninterval_seconds = 0.01\n", &[":3: ", "`scrape.interval_seconds`", "0.1 to 3600"]);
     refused("[scrape]\ntimeout_seconds = 200\n", &[":2: ", "`scrape.timeout_seconds`", "to the interval, 120"]);
     refused("[scrape]\ninterval_seconds = nan\n", &["`scrape.interval_seconds`"]);
-    refused("[health]\nfall = 0\n", &[":2: ", "`health.fall`", "1 or more"]);
-    refused("[web]\nlisten = \"8000\"\n", &[":2: ", "`listen`"]);
+    refused("[health]\nfall = 0\n", &[":2: ", "`health.fall`", "1 to 1000"]);
+    refused("[web]\nlisten = \"8000\"\n", &[":2: ", "`listen`", "127.0.0.1:8000"]);
+    refused("[web]\nmax_connections = 9223372036854775807\n", &[":2: ", "`web.max_connections`", "1 to 1000000"]);
+    refused("scrape = { interval_seconds = 0 }\n", &[":1: ", "`scrape.interval_seconds`"]);
+    refused("\n[scrape]\n\"interval_seconds\" = 0\n", &[":3: ", "`scrape.interval_seconds`"]);
+    refused("[[file_sd]]\nfiles = []\n", &[":2: ", "`file_sd.files`"]);
     refused("[scrape]\nkeep_alive = \"maybe\"\n", &[":2: ", "auto", "never"]);
+    refused("[web]\ntrusted_proxies = [\"10.0.0.0/40\"]\n", &[":2: ", "`10.0.0.0/40`", "10.0.0.0/8"]);
     refused("[web\n", &[":1: "]);
 }
 
@@ -80,11 +90,36 @@ fn the_environment_overrides_the_file_and_names_its_own_mistakes() {
     for (name, value, part) in [
         ("MECT_LISTEN", "here", "127.0.0.1:8000"),
         ("MECT_ADMIN_PASSWORD_FILE", "/nonexistent", "cannot be read"),
-        ("MONGO_URL", "mongodb://127.0.0.1", "embedded store only"),
+        ("REDIS_URL", "http://cache:6379", "redis+cluster://"),
+        ("REDIS_URL_FILE", "/nonexistent", "cannot be read"),
+        ("MONGO_URL", "nonsense", "expected mongodb://"),
+        ("MONGO_URL_FILE", "/nonexistent", "cannot be read"),
+        ("MECT_LIST_KEY_FILE", "/nonexistent", "cannot be read"),
+        ("MECT_LIST_KEY_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "openssl genpkey"),
     ] {
         let error = Config::load(None, &Variables::from_pairs([(name, value)])).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn the_redis_url_is_a_secret() {
+    let variables = Variables::from_pairs([("REDIS_URL", "redis://:hunter2@cache")]);
+    let config = Config::load(None, &variables).unwrap();
+    assert!(config.secrets.redis_url.is_some() && !format!("{config:?}").contains("hunter2"));
+    let wrong = Variables::from_pairs([("REDIS_URL", "redis://:hunter2@ca che")]);
+    assert!(!Config::load(None, &wrong).unwrap_err().to_string().contains("hunter2"));
+}
+
+#[test]
+fn collectors_that_share_a_database_must_share_the_secret_key() {
+    let url = ("MONGO_URL", "mongodb://user:hidden@127.0.0.1/fleet");
+    let error = Config::load(None, &Variables::from_pairs([url])).unwrap_err().to_string();
+    assert!(error.contains("SECRET_KEY") && error.contains("every collector"), "{error}");
+    assert!(!error.contains("hidden"), "{error}");
+    let config = Config::load(None, &Variables::from_pairs([url, ("SECRET_KEY", "0123456789abcdef")])).unwrap();
+    assert!(config.secrets.mongo_url.is_some());
+    assert!(!format!("{config:?}").contains("hidden"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Target files in Prometheus' `file_sd` format: a list of groups, each with `targets` and `labels`, in JSON or YAML.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use mect_fleet::shard::stable_hash;
 use serde::Deserialize;
 
 use super::{Candidate, Endpoint};
@@ -11,6 +13,8 @@ use crate::config::Labels;
 
 /// A target file of 100,000 servers has about 20 MB; beyond this size it is something else.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Directory in the data directory that holds copies of target files.
+const COPIES: &str = "targets";
 /// Label by which Prometheus' users give another path.
 const PATH_LABEL: &str = "__metrics_path__";
 
@@ -35,12 +39,34 @@ pub struct FileSource {
     path: PathBuf,
     seen: Option<(SystemTime, u64)>,
     candidates: Vec<Candidate>,
+    /// Where its last good content is kept over a restart.
+    copy: Option<PathBuf>,
+    /// Why it cannot be used as it is now.
+    problem: Option<String>,
 }
 
 impl FileSource {
     /// A file that was not read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), seen: None, candidates: Vec::new() }
+        Self { path: path.into(), seen: None, candidates: Vec::new(), copy: None, problem: None }
+    }
+
+    /// Keeps a copy of its last good content in `data_dir`.
+    pub fn with_copy_in(mut self, data_dir: &Path) -> Self {
+        let name = stable_hash(self.path.as_os_str().as_bytes());
+        let extension = self.path.extension().unwrap_or_default().to_string_lossy();
+        self.copy = Some(data_dir.join(COPIES).join(format!("{name:016x}.{extension}")));
+        self
+    }
+
+    /// Takes the copy for the file.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn use_copy(&mut self) -> Result<(), FileError> {
+        let Some(copy) = &self.copy else { return Err(self.error("has no copy".into())) };
+        self.candidates = read(copy)?;
+        Ok(())
     }
 
     /// Its targets as last read.
@@ -59,6 +85,21 @@ impl FileSource {
     /// # Errors
     /// The file cannot be read or understood; the last good content stays.
     pub fn refresh(&mut self) -> Result<bool, FileError> {
+        let read = self.look();
+        match &read {
+            Ok(true) => self.problem = None,
+            Ok(false) => {}
+            Err(error) => self.problem = Some(error.to_string()),
+        }
+        read
+    }
+
+    /// Why it cannot be used as it is now, with its name; `None` while it can.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    fn look(&mut self) -> Result<bool, FileError> {
         let metadata = std::fs::metadata(&self.path).and_then(|metadata| Ok((metadata.modified()?, metadata.len())));
         let seen = match metadata {
             Ok(seen) => seen,
@@ -74,7 +115,21 @@ impl FileSource {
         }
         self.seen = Some(seen);
         self.candidates = read(&self.path)?;
+        self.keep_copy();
         Ok(true)
+    }
+
+    fn keep_copy(&self) {
+        let Some(copy) = &self.copy else { return };
+        let kept = copy.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
+            // Written beside and renamed: a copy is whole or the one before.
+            let draft = copy.with_added_extension("draft");
+            std::fs::copy(&self.path, &draft)?;
+            std::fs::rename(draft, copy)
+        });
+        if let Err(error) = kept {
+            tracing::warn!(copy = %copy.display(), %error, "no copy of the target file was kept");
+        }
     }
 
     fn error(&self, problem: String) -> FileError {
@@ -99,18 +154,23 @@ pub fn read(path: &Path) -> Result<Vec<Candidate>, FileError> {
     } else if text.trim().is_empty() {
         Vec::new()
     } else {
-        serde_saphyr::from_str(&text).map_err(|yaml| error(yaml.to_string()))?
+        serde_saphyr::from_str(&text).map_err(|yaml| error(yaml.to_string().replace("<input>", "line")))?
     };
     candidates(groups).map_err(error)
 }
 
 fn candidates(groups: Vec<Group>) -> Result<Vec<Candidate>, String> {
     let mut candidates = Vec::new();
-    for group in groups {
-        let labels = Labels::from_map(&group.labels)?;
+    for (group, number) in groups.into_iter().zip(1..) {
+        let first = group.targets.first().map(String::as_str).unwrap_or_default();
+        let labels = Labels::from_map(&group.labels)
+            .map_err(|error| format!("group {number}, which starts with target `{first}`: {error}"))?;
         for address in group.targets {
-            let refuse = |error| format!("target `{address}`: {error}");
+            let refuse = |error| format!("group {number}, target `{address}`: {error}");
             let mut endpoint: Endpoint = address.parse().map_err(refuse)?;
+            if endpoint.ip().is_some_and(mect_fleet::is_nobody) {
+                return Err(format!("group {number}, target `{address}`: no exporter can be there"));
+            }
             if let Some(path) = group.labels.get(PATH_LABEL) {
                 endpoint = endpoint.with_path(path).map_err(refuse)?;
             }
@@ -123,6 +183,7 @@ fn candidates(groups: Vec<Group>) -> Result<Vec<Candidate>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::Format;
 
     fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -151,6 +212,14 @@ mod tests {
     }
 
     #[test]
+    fn a_label_says_what_a_page_is_in_that_does_not_say_so() {
+        let (_keep, path) =
+            file("t.yml", "- targets: [a:1]\n  labels: {fallback_format: openmetrics}\n- targets: [b:1]\n");
+        let formats: Vec<_> = read(&path).unwrap().into_iter().map(|each| each.labels.fallback_format).collect();
+        assert_eq!(formats, [Some(Format::OpenMetrics), None]);
+    }
+
+    #[test]
     fn a_file_without_targets_is_an_empty_set() {
         for text in ["", "\n", "[]", "# nothing yet\n"] {
             let (_keep, path) = file("t.yml", text);
@@ -164,13 +233,35 @@ mod tests {
             ("t.json", "[{\"targets\": [}", "line 1"),
             ("t.yml", "- target: [a:1]\n", "target"),
             ("t.yml", "- targets: [a:1\n", "line"),
-            ("t.yml", "- targets: [nonsense]\n", "target `nonsense`: needs a port"),
-            ("t.yml", "- targets: [a:1]\n  labels: {paid: maybe}\n", "label `paid`: `maybe` is not allowed"),
+            ("t.yml", "- targets: [nonsense]\n", "group 1, target `nonsense`: needs a port"),
+            (
+                "t.yml",
+                "- targets: [a:1]\n  labels: {paid: maybe}\n",
+                "group 1, which starts with target `a:1`: label `paid`: `maybe` is not allowed",
+            ),
+            (
+                "t.yml",
+                "- targets: [a:1]\n  labels: {fallback_format: xml}\n",
+                "label `fallback_format`: `xml` is not allowed; give text or openmetrics",
+            ),
         ] {
             let (_keep, path) = file(name, text);
             let error = read(&path).unwrap_err().to_string();
             assert!(error.starts_with(path.to_str().unwrap()) && error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn the_last_good_content_survives_a_restart() {
+        let (home, path) = file("t.yml", "- targets: [a:1]\n");
+        let source = || FileSource::new(&path).with_copy_in(home.path());
+        assert!(source().use_copy().is_err(), "nothing was read yet");
+        assert!(source().refresh().unwrap());
+        std::fs::write(&path, "- targets: [a").unwrap();
+        let mut restarted = source();
+        assert!(restarted.refresh().is_err());
+        restarted.use_copy().unwrap();
+        assert_eq!(restarted.candidates().len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where and why a page was refused.
 
 use std::fmt;
+use std::str::Utf8Error;
 
 /// What class of rule a page breaks; each has its own failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +61,11 @@ impl Fault {
         Self { at, kind: ErrorKind::Limit, expected }
     }
 
+    /// The same, in a line in which the text that was looked at begins at `start`.
+    pub(super) const fn behind(self, start: usize) -> Self {
+        Self { at: self.at + start, ..self }
+    }
+
     /// The error for a person, given the line that was refused.
     pub(super) fn on(self, number: u32, line: &str) -> ParseError {
         let found = line.get(self.at..).and_then(|rest| rest.chars().next());
@@ -71,4 +77,27 @@ impl Fault {
         let column = u32::try_from(self.at).unwrap_or(u32::MAX).saturating_add(1);
         ParseError { line: number, column, kind: self.kind, expected, found }
     }
+}
+
+/// The error for bytes that are not UTF-8. A page that ends inside a character was cut, not miswritten.
+pub(super) fn not_utf8(bytes: &[u8], error: Utf8Error) -> ParseError {
+    match error.error_len() {
+        Some(_) => error_at(bytes, error.valid_up_to(), ErrorKind::Utf8, "UTF-8", None),
+        None => error_at(bytes, bytes.len(), ErrorKind::Truncated, "a line feed at the end of the page", None),
+    }
+}
+
+/// The error at a byte of the page, for checks that do not go by lines.
+pub(super) fn error_at(
+    bytes: &[u8],
+    at: usize,
+    kind: ErrorKind,
+    expected: &'static str,
+    found: Option<char>,
+) -> ParseError {
+    let before = bytes.get(..at).unwrap_or(bytes);
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |line_feed| line_feed + 1);
+    let line = memchr::memchr_iter(b'\n', before).count();
+    let from_one = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+    ParseError { line: from_one(line), column: from_one(before.len() - line_start), kind, expected, found }
 }

@@ -8,7 +8,7 @@ use super::line::Cursor;
 use super::quoted::Text;
 
 /// The label that holds the metric name in every store; a page may not set it.
-const METRIC_NAME_LABEL: &str = "__name__";
+pub(super) const METRIC_NAME_LABEL: &str = "__name__";
 
 /// One label, decoded. Owned only where the page escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,11 @@ pub struct Labels<'a> {
 }
 
 impl<'a> Labels<'a> {
+    /// The labels in `braces`, a text that was read as `count` of them.
+    pub(super) const fn of(braces: &'a str, count: usize) -> Self {
+        Self { braces, count }
+    }
+
     /// How many labels there are.
     pub const fn len(self) -> usize {
         self.count
@@ -81,7 +86,7 @@ impl PartialEq for Labels<'_> {
 
 /// What one place between commas holds.
 enum Entry<'a> {
-    Label { at: usize, name: Text<'a>, value: Text<'a> },
+    Label { at: usize, name: Text<'a>, value_at: usize, value: Text<'a> },
     MetricName { at: usize, name: Text<'a> },
 }
 
@@ -111,9 +116,10 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Entry<'a>>, Fault> {
             if cursor.peek() != Some(b'"') {
                 return Err(Fault::syntax(cursor.at(), "a label value in double quotes"));
             }
+            let value_at = cursor.at() + 1;
             let value = cursor.quoted()?;
             cursor.skip_blanks();
-            Entry::Label { at, name, value }
+            Entry::Label { at, name, value_at, value }
         }
         Some(b',' | b'}') if is_quoted => Entry::MetricName { at, name },
         _ if is_quoted => return Err(Fault::syntax(cursor.at(), "\"=\", \",\" or \"}\" after the quoted name")),
@@ -139,15 +145,19 @@ pub(super) fn labels<'a>(
     seen.clear();
     loop {
         match entry(cursor)? {
-            Some(Entry::Label { at, name: label, .. }) => {
+            Some(Entry::Label { at, name: label, value_at, value }) => {
                 if seen.len() == max_labels {
                     return Err(Fault::limit(at, "no more labels than the limit"));
                 }
                 if label.raw == METRIC_NAME_LABEL {
                     return Err(Fault::syntax(at, "a label name other than __name__"));
                 }
-                if seen.iter().any(|earlier| same(*earlier, label)) {
+                if seen.iter().any(|earlier| earlier.means(label)) {
                     return Err(Fault::syntax(at, "each label name only once"));
+                }
+                if label.escaped || value.escaped {
+                    label.check_escapes().map_err(|fault| fault.behind(at + 1))?;
+                    value.check_escapes().map_err(|fault| fault.behind(value_at))?;
                 }
                 seen.push(label);
             }
@@ -155,15 +165,11 @@ pub(super) fn labels<'a>(
                 if name.is_some() {
                     return Err(Fault::syntax(at, "only one metric name"));
                 }
+                quoted.check_escapes().map_err(|fault| fault.behind(at + 1))?;
                 *name = Some(quoted.decode());
             }
             None => break,
         }
     }
     Ok(Labels { braces: cursor.since(start), count: seen.len() })
-}
-
-/// True when both texts mean the same.
-fn same(a: Text<'_>, b: Text<'_>) -> bool {
-    if a.escaped || b.escaped { a.decode() == b.decode() } else { a.raw == b.raw }
 }

@@ -1,11 +1,12 @@
 //! The grammar of one line. Knows nothing of other lines.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 use super::error::Fault;
+use super::kind::Kind;
 use super::labels::{Labels, labels};
 use super::number;
-use super::page::Kind;
 use super::quoted::Text;
 
 /// One sample of a valid page.
@@ -17,10 +18,32 @@ pub struct Sample<'a> {
     pub labels: Labels<'a>,
     /// The value; may be NaN or infinite.
     pub value: f64,
-    /// When it was measured, in milliseconds since the epoch; `None` (nearly always) means now.
-    pub timestamp_ms: Option<i64>,
+    /// When it was measured; `None` (nearly always) means now.
+    pub timestamp: Option<SampleTime>,
     /// Position of its family in the page; the page layer sets it.
     pub(super) family: u32,
+    /// Position of its exemplar in the page's table, from 1.
+    pub(super) exemplar: Option<NonZeroU32>,
+}
+
+/// A sample's own time, in the unit of its format.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SampleTime {
+    /// Milliseconds since the epoch: the text format.
+    Milliseconds(i64),
+    /// Seconds since the epoch: OpenMetrics.
+    Seconds(f64),
+}
+
+impl SampleTime {
+    /// Milliseconds since the epoch, to the nearest; the furthest there is where 64 bits do not reach.
+    pub fn milliseconds(self) -> i64 {
+        match self {
+            Self::Milliseconds(milliseconds) => milliseconds,
+            #[expect(clippy::cast_possible_truncation, reason = "saturates, as told")]
+            Self::Seconds(seconds) => (seconds * 1000.0).round() as i64,
+        }
+    }
 }
 
 /// What a line says.
@@ -72,23 +95,28 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(super) const fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
+    #[inline]
     pub(super) const fn at(&self) -> usize {
         self.at
     }
 
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     /// Steps over the ASCII byte that `peek` saw.
+    #[inline]
     pub(super) fn advance(&mut self) {
         self.at += 1;
     }
 
+    #[inline]
     pub(super) fn skip_blanks(&mut self) {
         while let Some(b' ' | b'\t') = self.peek() {
             self.at += 1;
@@ -96,14 +124,21 @@ impl<'a> Cursor<'a> {
     }
 
     /// The text from `start` to here.
+    #[inline]
     pub(super) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    fn rest(&self) -> &'a str {
+    pub(super) const fn whole(&self) -> &'a str {
+        self.text
+    }
+
+    #[inline]
+    pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
     fn take(&mut self, class: u8) -> Option<&'a str> {
         let start = self.at;
         let bytes = self.text.as_bytes();
@@ -117,16 +152,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// `[a-zA-Z_:][a-zA-Z0-9_:]*`
-    fn metric_name(&mut self) -> Option<&'a str> {
+    #[inline]
+    pub(super) fn metric_name(&mut self) -> Option<&'a str> {
         self.take(METRIC)
     }
 
     /// `[a-zA-Z_][a-zA-Z0-9_]*`
+    #[inline]
     pub(super) fn label_name(&mut self) -> Option<&'a str> {
         self.take(LABEL)
     }
 
     /// A text in double quotes; the cursor stands on the first.
+    #[inline]
     pub(super) fn quoted(&mut self) -> Result<Text<'a>, Fault> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
@@ -149,7 +187,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// Everything up to a blank, a carriage return or the end.
-    fn token(&mut self) -> &'a str {
+    #[inline]
+    pub(super) fn token(&mut self) -> &'a str {
         let start = self.at;
         let bytes = self.text.as_bytes();
         while bytes.get(self.at).is_some_and(|byte| CLASSES[usize::from(*byte)] & ENDS_NUMBER == 0) {
@@ -173,16 +212,16 @@ pub(super) fn line<'a>(text: &'a str, max_labels: usize, seen: &mut Vec<Text<'a>
     }
 }
 
-/// Behind `#`. Only a blank, `HELP` or `TYPE`, and a blank again make it more than a comment.
+/// Behind `#`. Only a blank, and `HELP` or `TYPE` as a word of its own, make it more than a comment.
 fn comment(mut cursor: Cursor<'_>) -> Result<Line<'_>, Fault> {
-    if !matches!(cursor.peek(), Some(b' ' | b'\t')) {
-        return Ok(Line::Empty);
-    }
+    let is_spaced = matches!(cursor.peek(), Some(b' ' | b'\t'));
     cursor.skip_blanks();
     let keyword = cursor.token();
     let is_help = keyword == "HELP";
-    if !(is_help || keyword == "TYPE") || !matches!(cursor.peek(), Some(b' ' | b'\t')) {
-        return Ok(Line::Empty);
+    let is_word = matches!(cursor.peek(), None | Some(b' ' | b'\t'));
+    if !(is_spaced && is_word && (is_help || keyword == "TYPE")) {
+        let nul = memchr::memchr(0, cursor.whole().as_bytes());
+        return nul.map_or(Ok(Line::Empty), |at| Err(Fault::syntax(at, "text without NUL bytes")));
     }
     cursor.skip_blanks();
     let at = cursor.at();
@@ -199,11 +238,17 @@ fn comment(mut cursor: Cursor<'_>) -> Result<Line<'_>, Fault> {
     cursor.skip_blanks();
     let text = cursor.rest();
     if is_help {
+        check_help(text).map_err(|fault| fault.behind(cursor.at()))?;
         return Ok(Line::Help { at, name, text });
     }
-    let kind = Kind::from_keyword(text.trim_end_matches([' ', '\t']))
+    let kind = Kind::of_text(text.trim_end_matches([' ', '\t']))
         .ok_or(Fault::syntax(cursor.at(), "counter, gauge, histogram, summary or untyped"))?;
     Ok(Line::Type { at, name, kind })
+}
+
+/// A backslash must be escaped itself. Quotes need no escape here, but writers of OpenMetrics escape them anyway.
+fn check_help(text: &str) -> Result<(), Fault> {
+    Text { raw: text, escaped: text.contains('\\') }.check_escapes()
 }
 
 fn sample<'a>(mut cursor: Cursor<'a>, max_labels: usize, seen: &mut Vec<Text<'a>>) -> Result<Sample<'a>, Fault> {
@@ -231,16 +276,17 @@ fn sample<'a>(mut cursor: Cursor<'a>, max_labels: usize, seen: &mut Vec<Text<'a>
     let value = number::value(cursor.token())
         .ok_or(Fault::syntax(at, "a value: a number within 64-bit range, NaN, +Inf or -Inf"))?;
     cursor.skip_blanks();
-    let mut timestamp_ms = None;
+    let mut timestamp = None;
     if cursor.peek().is_some() {
         let at = cursor.at();
         let token = cursor.token();
-        timestamp_ms =
-            Some(number::timestamp(token).ok_or(Fault::syntax(at, "a timestamp in whole milliseconds, or nothing"))?);
+        let milliseconds =
+            number::timestamp(token).ok_or(Fault::syntax(at, "a timestamp in whole milliseconds, or nothing"))?;
+        timestamp = Some(SampleTime::Milliseconds(milliseconds));
         cursor.skip_blanks();
         if cursor.peek().is_some() {
             return Err(Fault::syntax(cursor.at(), "the end of the line after the timestamp"));
         }
     }
-    Ok(Sample { name, labels: sample_labels, value, timestamp_ms, family: 0 })
+    Ok(Sample { name, labels: sample_labels, value, timestamp, family: 0, exemplar: None })
 }

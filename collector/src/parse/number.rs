@@ -9,6 +9,7 @@ const POWERS_OF_TEN: [f64; EXACT_DIGITS + 1] =
 
 /// A sample value: what Go's `ParseFloat` accepts without hexadecimal floats and underscores, as in the Prometheus
 /// server. `None` when it is none, or beyond the range of a 64-bit float.
+#[inline]
 pub(super) fn value(token: &str) -> Option<f64> {
     short_decimal(token.as_bytes()).or_else(|| any_float(token))
 }

@@ -1,104 +1,17 @@
-//! A whole page: lines, what they must not do to each other, and limits.
+//! A whole page in the text format: lines, what they must not do to each other, and limits.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::str::Utf8Error;
 
 use super::Limits;
-use super::error::{ErrorKind, Fault, ParseError};
+use super::error::{ErrorKind, Fault, ParseError, not_utf8};
+use super::family::{Family, Page};
+use super::kind::Format;
 use super::line::{Line, Sample, line};
-use super::quoted::unescape;
+use super::lines::Lines;
 
 /// Bytes per sample line that one table allocation reckons with; shorter lines let it grow.
-const TYPICAL_LINE_BYTES: usize = 64;
-
-/// The kind of a metric family, from its `TYPE` line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Kind {
-    /// Only grows, or starts anew.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Series `_bucket`, `_sum` and `_count`.
-    Histogram,
-    /// Quantiles, and the series `_sum` and `_count`.
-    Summary,
-    /// Declared `untyped`, or not declared.
-    #[default]
-    Untyped,
-}
-
-impl Kind {
-    pub(super) fn from_keyword(keyword: &str) -> Option<Self> {
-        Some(match keyword {
-            "counter" => Self::Counter,
-            "gauge" => Self::Gauge,
-            "histogram" => Self::Histogram,
-            "summary" => Self::Summary,
-            "untyped" => Self::Untyped,
-            _ => return None,
-        })
-    }
-
-    /// The series that the kind adds to its family's own name.
-    const fn suffixes(self) -> &'static [&'static str] {
-        match self {
-            Self::Histogram => &["_bucket", "_sum", "_count"],
-            Self::Summary => &["_sum", "_count"],
-            Self::Counter | Self::Gauge | Self::Untyped => &[],
-        }
-    }
-}
-
-/// A metric family: the series that one `TYPE` line speaks of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Family<'a> {
-    /// The name in the `TYPE` or `HELP` line, else the name of the samples.
-    pub name: Cow<'a, str>,
-    /// The declared kind; `None` without a `TYPE` line.
-    pub kind: Option<Kind>,
-    raw_help: Option<&'a str>,
-    has_samples: bool,
-}
-
-impl<'a> Family<'a> {
-    /// The HELP text, decoded; `None` without a `HELP` line.
-    pub fn help(&self) -> Option<Cow<'a, str>> {
-        self.raw_help.map(|raw| unescape(raw, false))
-    }
-
-    fn owns(&self, series: &str) -> bool {
-        match series.strip_prefix(&*self.name) {
-            Some("") => true,
-            Some(suffix) => self.kind.unwrap_or_default().suffixes().contains(&suffix),
-            None => false,
-        }
-    }
-}
-
-/// A valid page. It borrows from the bytes it was read from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page<'a> {
-    samples: Vec<Sample<'a>>,
-    families: Vec<Family<'a>>,
-}
-
-impl<'a> Page<'a> {
-    /// The samples in page order.
-    pub fn samples(&self) -> &[Sample<'a>] {
-        &self.samples
-    }
-
-    /// The families in the order in which the page first names them; some may have no samples.
-    pub fn families(&self) -> &[Family<'a>] {
-        &self.families
-    }
-
-    /// The family of a sample of this page; `None` for a sample of another one.
-    pub fn family_of(&self, sample: &Sample<'_>) -> Option<&Family<'a>> {
-        self.families.get(usize::try_from(sample.family).ok()?).filter(|family| family.owns(&sample.name))
-    }
-}
+pub(super) const TYPICAL_LINE_BYTES: usize = 64;
 
 /// Reads a page in the Prometheus text format, version 0.0.4. See the [module](super) for every rule.
 ///
@@ -106,31 +19,20 @@ impl<'a> Page<'a> {
 /// The page breaks a rule or a limit: where, and what was expected there. Nothing of it can be used then.
 pub fn text<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Page<'a>, ParseError> {
     let page = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error))?;
-    if let Some(at) = memchr::memchr(0, bytes) {
-        return Err(error_at(bytes, at, ErrorKind::Syntax, "text without NUL bytes", Some('\0')));
-    }
     let mut builder = Builder::new(bytes.len(), limits);
     let mut seen = Vec::new();
-    let mut number = 0u32;
-    let mut rest = page;
-    while !rest.is_empty() {
-        number = number.saturating_add(1);
-        let end = memchr::memchr(b'\n', rest.as_bytes());
-        let (this, behind) = match end {
-            Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default()),
-            None => (rest, ""),
-        };
-        let fault = if this.len() > limits.line_bytes {
+    for this in Lines::new(page) {
+        let read = if this.text.len() > limits.line_bytes {
             Err(Fault::limit(limits.line_bytes, "no line longer than the limit"))
-        } else if end.is_none() {
-            Err(Fault { at: this.len(), kind: ErrorKind::Truncated, expected: "a line feed at the end of the page" })
+        } else if !this.is_ended {
+            let expected = "a line feed at the end of the page";
+            Err(Fault { at: this.text.len(), kind: ErrorKind::Truncated, expected })
         } else {
-            line(this, limits.labels, &mut seen).and_then(|line| builder.add(line))
+            line(this.text, limits.labels, &mut seen).and_then(|line| builder.add(line))
         };
-        fault.map_err(|fault| fault.on(number, this))?;
-        rest = behind;
+        read.map_err(|fault| fault.on(this.number, this.text))?;
     }
-    Ok(Page { samples: builder.samples, families: builder.families })
+    Ok(Page { samples: builder.samples, families: builder.families, exemplars: Vec::new() })
 }
 
 /// Joins lines to families.
@@ -218,24 +120,7 @@ impl<'a> Builder<'a> {
             return Err(Fault::limit(at, "no more metric families than the limit"));
         }
         self.by_name.insert(name.clone(), index);
-        self.families.push(Family { name, kind: None, raw_help: None, has_samples: false });
+        self.families.push(Family::new(name, Format::Text));
         Ok(index)
     }
-}
-
-/// The error for bytes that are not UTF-8. A page that ends inside a character was cut, not miswritten.
-fn not_utf8(bytes: &[u8], error: Utf8Error) -> ParseError {
-    match error.error_len() {
-        Some(_) => error_at(bytes, error.valid_up_to(), ErrorKind::Utf8, "UTF-8", None),
-        None => error_at(bytes, bytes.len(), ErrorKind::Truncated, "a line feed at the end of the page", None),
-    }
-}
-
-/// The error at a byte of the page, for checks that do not go by lines.
-fn error_at(bytes: &[u8], at: usize, kind: ErrorKind, expected: &'static str, found: Option<char>) -> ParseError {
-    let before = bytes.get(..at).unwrap_or(bytes);
-    let line_start = memchr::memrchr(b'\n', before).map_or(0, |line_feed| line_feed + 1);
-    let line = memchr::memchr_iter(b'\n', before).count();
-    let from_one = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
-    ParseError { line: from_one(line), column: from_one(before.len() - line_start), kind, expected, found }
 }

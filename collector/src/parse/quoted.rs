@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::error::Fault;
+
 /// A text as it stands on the page, and whether it holds an escape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text<'a> {
@@ -13,6 +15,29 @@ impl<'a> Text<'a> {
     /// A text without escapes.
     pub(super) const fn plain(raw: &'a str) -> Self {
         Self { raw, escaped: false }
+    }
+
+    /// Refuses an escape that the text format does not know, and a backslash at the end. The place counts from the
+    /// text's start.
+    pub(super) fn check_escapes(self) -> Result<(), Fault> {
+        let bytes = self.raw.as_bytes();
+        let mut at = 0;
+        while self.escaped
+            && let Some(next) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\\', rest))
+        {
+            at += next;
+            if !matches!(bytes.get(at + 1), Some(b'\\' | b'n' | b'"')) {
+                return Err(Fault::syntax(at, "a backslash written as \\\\, or one of \\n and \\\""));
+            }
+            at += 2;
+        }
+        Ok(())
+    }
+
+    /// True when both texts mean the same.
+    #[inline]
+    pub(super) fn means(self, other: Self) -> bool {
+        if self.escaped || other.escaped { self.decode() == other.decode() } else { self.raw == other.raw }
     }
 
     /// The text that is meant: `\\`, `\"` and `\n` decoded, any other backslash kept.

@@ -1,6 +1,6 @@
 //! Every rule of the format by example. Properties over generated pages stand in `properties`.
 
-use super::{ErrorKind, Kind, Label, Limits, Page, ParseError, text};
+use super::{ErrorKind, Kind, Label, Limits, Page, ParseError, Sample, SampleTime, text};
 
 mod properties;
 
@@ -33,7 +33,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 
 #[test]
 fn empty_pages_and_lines_are_valid() {
-    for page in ["", "\n", " \t\n\n", "#\n", "# \n", "#!\n", "# a comment\n", "#HELP x\n", "# HELPER x\n", "# HELP\n"] {
+    for page in ["", "\n", " \t\n\n", "#\n", "# \n", "#!\n", "# a comment\n", "#HELP x\n", "# HELPER x\n", "#HELP\n"] {
         assert!(read(page).samples().is_empty());
         assert!(read(page).families().is_empty(), "{page}");
     }
@@ -43,13 +43,14 @@ fn empty_pages_and_lines_are_valid() {
 fn a_sample_has_a_name_labels_a_value_and_perhaps_a_time() {
     let page = read("a:b_1{x=\"y\",z=\"\"} 4.5 1395066363000\n");
     let sample = &page.samples()[0];
-    assert_eq!((&*sample.name, sample.value, sample.timestamp_ms), ("a:b_1", 4.5, Some(1_395_066_363_000)));
+    let timestamp = Some(SampleTime::Milliseconds(1_395_066_363_000));
+    assert_eq!((&*sample.name, sample.value, sample.timestamp), ("a:b_1", 4.5, timestamp));
     assert_eq!(sample.labels.len(), 2);
     assert_eq!(sample.labels.get("x").as_deref(), Some("y"));
     assert_eq!(sample.labels.get("z").as_deref(), Some(""));
     assert_eq!(sample.labels.get("y"), None);
-    assert_eq!(read("a 1 -5\n").samples()[0].timestamp_ms, Some(-5));
-    assert_eq!(read("a 1\n").samples()[0].timestamp_ms, None);
+    assert_eq!(read("a 1 -5\n").samples()[0].timestamp, Some(SampleTime::Milliseconds(-5)));
+    assert_eq!(read("a 1\n").samples()[0].timestamp, None);
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn label_values_may_hold_anything_but_a_raw_line_feed() {
     assert_eq!(labels("a{x=\"}, =#{\"} 1\n"), [pair("x", "}, =#{")]);
     assert_eq!(labels("a{x=\"\r\t ü€😀\"} 1\n"), [pair("x", "\r\t ü€😀")]);
     assert_eq!(labels("a{x=\"\\\\\\\"\\n\"} 1\n"), [pair("x", "\\\"\n")]);
-    assert_eq!(labels("a{x=\"\\t\\é\"} 1\n"), [pair("x", "\\t\\é")]);
+    assert_eq!(labels("a{x=\"a\0b\"} 1\n"), [pair("x", "a\0b")]);
     assert_eq!(refused("a{x=\"1\n\"} 1\n").expected, "the closing double quote");
     assert_eq!(refused("a{x=\"1\\\n").expected, "the closing double quote");
 }
@@ -87,6 +88,7 @@ fn names_may_be_quoted_and_then_hold_anything() {
 fn bad_lines_say_where_and_what() {
     const VALUE: &str = "a value: a number within 64-bit range, NaN, +Inf or -Inf";
     const KIND: &str = "counter, gauge, histogram, summary or untyped";
+    const BACKSLASH: &str = "a backslash written as \\\\, or one of \\n and \\\"";
     for (line, column, expected) in [
         ("1a 1", 1, "a metric name, \"{\" or \"#\""),
         ("é 1", 1, "a metric name, \"{\" or \"#\""),
@@ -125,6 +127,16 @@ fn bad_lines_say_where_and_what() {
         ("a 1\r", 4, "lines that end with a line feed alone"),
         ("\r", 1, "lines that end with a line feed alone"),
         ("# HELP 1 x", 8, "a metric name"),
+        ("# HELP", 7, "a metric name"),
+        ("# TYPE", 7, "a metric name"),
+        ("# HELP a \\t", 10, BACKSLASH),
+        ("# HELP a x\\", 11, BACKSLASH),
+        ("a{x=\"y\\t\"} 1", 7, BACKSLASH),
+        ("a{\"x\\é\"=\"\"} 1", 5, BACKSLASH),
+        ("{\"a\\.\"} 1", 4, BACKSLASH),
+        ("a\0 1", 2, "a blank or \"{\" after the metric name"),
+        ("a 1\0", 3, VALUE),
+        ("#\0", 2, "text without NUL bytes"),
         ("# TYPE ", 8, "a metric name"),
         ("# HELP a.b x", 9, "a blank after the metric name"),
         ("# TYPE a", 9, KIND),
@@ -208,4 +220,10 @@ fn limits_are_inclusive_and_named() {
     assert_eq!(limit("# HELP a\n# HELP b\n# HELP c\nd 1\n"), (4, 1, "no more metric families than the limit"));
     assert_eq!(check("# 345678901234567890\n"), Ok(0));
     assert_eq!(limit("# 3456789012345678901\n"), (1, 21, "no line longer than the limit"));
+}
+
+#[test]
+fn a_sample_stays_small() {
+    // The page's table of samples is most of what a scrape holds.
+    assert_eq!(size_of::<Sample<'_>>(), 80);
 }

@@ -13,8 +13,8 @@ fn gather(page: &str) -> Gather {
 /// Reads two pages that lie `seconds` apart.
 fn read_twice(first: &str, second: &str, seconds: f64) -> Reading {
     let start = Instant::now();
-    let (_, counters) = gather(first).finish(start, None);
-    gather(second).finish(start + Duration::from_secs_f64(seconds), Some(&counters)).0
+    let (_, counters) = gather(first).finish(start, None, None);
+    gather(second).finish(start + Duration::from_secs_f64(seconds), Some(&counters), None).0
 }
 
 #[track_caller]
@@ -35,7 +35,7 @@ fn page(idle: f64, busy: f64, received: f64, sent: f64) -> String {
 
 #[test]
 fn rates_need_two_pages() {
-    let (reading, _) = gather(&page(10.0, 5.0, 1e6, 2e6)).finish(Instant::now(), None);
+    let (reading, _) = gather(&page(10.0, 5.0, 1e6, 2e6)).finish(Instant::now(), None, None);
     assert_near(reading.ram, 0.75);
     assert_eq!((reading.cpu, reading.net, reading.load()), (None, None, None));
 
@@ -96,7 +96,7 @@ fn services_and_sessions_are_read_and_unknown_services_left_out() {
                 vpn_service_active{service=\"ssh\",unit=\"ssh.service\"} 0\n\
                 vpn_sessions{service=\"wg\",instance=\"wg0\"} 3\n\
                 vpn_sessions{service=\"ov\",instance=\"server\"} 4\n";
-    let (reading, _) = gather(page).finish(Instant::now(), None);
+    let (reading, _) = gather(page).finish(Instant::now(), None, None);
     let services: Vec<_> = reading.services.iter().map(|service| (service.service, service.active)).collect();
     assert_eq!(services, [(Service::WireGuard, true), (Service::Squid, false)]);
     assert_eq!(reading.sessions, Some(7));
@@ -107,7 +107,7 @@ fn services_and_sessions_are_read_and_unknown_services_left_out() {
 fn old_kernels_tell_no_available_memory() {
     let page = "node_memory_MemTotal_bytes 1000\nnode_memory_MemFree_bytes 100\n\
                 node_memory_Buffers_bytes 50\nnode_memory_Cached_bytes 350\n";
-    assert_near(gather(page).finish(Instant::now(), None).0.ram, 0.5);
+    assert_near(gather(page).finish(Instant::now(), None, None).0.ram, 0.5);
 }
 
 #[test]
@@ -118,5 +118,49 @@ fn a_host_that_lies_gives_values_in_range() {
     assert_near(reading.ram, 0.0);
     assert_eq!((reading.cpu, reading.sessions), (None, Some(0)));
     let full = "node_memory_MemTotal_bytes NaN\nnode_memory_MemAvailable_bytes Inf\n";
-    assert_eq!(gather(full).finish(Instant::now(), None).0.ram, None);
+    assert_eq!(gather(full).finish(Instant::now(), None, None).0.ram, None);
+}
+
+#[test]
+fn what_the_operator_says_of_the_uplink_goes_before_the_page() {
+    let start = Instant::now();
+    let (_, counters) = gather(&page(10.0, 5.0, 0.0, 0.0)).finish(start, None, Some(2_000_000));
+    let later = start + Duration::from_secs(10);
+    let (reading, _) = gather(&page(20.0, 10.0, 1e6, 2e6)).finish(later, Some(&counters), Some(2_000_000));
+    assert_near(reading.net, 0.1);
+}
+
+#[test]
+fn a_unit_whose_process_is_gone_is_not_active() {
+    let page = "vpn_service_active{service=\"vr\",unit=\"x-ui.service\"} 1\n\
+                vpn_service_health{service=\"vr\",unit=\"x-ui.service\"} 1\n\
+                vpn_service_active{service=\"sq\",unit=\"squid.service\"} 1\n\
+                vpn_service_health{service=\"sq\",unit=\"squid.service\"} 4\n\
+                vpn_service_active{service=\"ov\",unit=\"openvpn@server.service\"} 1\n";
+    let (reading, _) = gather(page).finish(Instant::now(), None, None);
+    let active: Vec<_> = reading.services.iter().map(|unit| (unit.service.code(), unit.active)).collect();
+    assert_eq!(active, [("vr", false), ("sq", true), ("ov", true)]);
+    assert!(reading.is_impaired());
+}
+
+#[test]
+fn rungs_are_read_in_whichever_order_the_page_has_them() {
+    let page = "vpn_service_health{service=\"wg\",unit=\"wg-quick@wg0.service\"} 5\n\
+                vpn_service_health{service=\"vr\",unit=\"x-ui.service\"} NaN\n\
+                vpn_service_active{service=\"wg\",unit=\"wg-quick@wg0.service\"} 1\n\
+                vpn_service_active{service=\"vr\",unit=\"x-ui.service\"} 1\n\
+                vpn_service_active{service=\"sq\",unit=\"squid.service\"} 0\n\
+                vpn_service_health{service=\"sq\",unit=\"squid.service\"} -1\n";
+    let (reading, _) = gather(page).finish(Instant::now(), None, None);
+    let rungs: Vec<_> = reading.services.iter().map(|unit| (unit.service.code(), unit.rung, unit.active)).collect();
+    assert_eq!(rungs, [("wg", Some(5), true), ("vr", None, true), ("sq", Some(0), false)]);
+}
+
+#[test]
+fn units_that_could_not_be_asked_for_are_unknown() {
+    let read = |page: &str| gather(page).finish(Instant::now(), None, None).0;
+    let failed = "node_load1 1\nvpn_exporter_sampler_success{sampler=\"systemd\"} 0\n";
+    assert!(read(failed).services_unknown);
+    assert!(!read(&failed.replace("} 0", "} 1")).services_unknown);
+    assert!(!read(&failed.replace("systemd", "cpu")).services_unknown);
 }

@@ -38,6 +38,10 @@ impl Devices {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
     fn with(&mut self, sample: &Sample<'_>, change: impl FnOnce(&mut Device)) {
         let Some(name) = sample.labels.get("device") else { return };
         let index = match self.devices.iter().position(|device| *device.name == *name) {

@@ -3,7 +3,24 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors beside those of scrapes: store, web connections, logs.
-const OTHER_FILES: u64 = 8192;
+pub(crate) const OTHER_FILES: u64 = 8192;
+
+/// Descriptors that scrapes and connections between them may hold: what is left beside [`OTHER_FILES`], or half of a low
+/// limit. Beyond it, pages could not accept anybody.
+pub(super) fn files_for_scrapes() -> usize {
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(allowed.saturating_sub(OTHER_FILES).max(allowed / 2)).unwrap_or(usize::MAX)
+}
+
+/// Files that are open now.
+pub(crate) fn open_files() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64)
+}
+
+/// Files that may be open; `None`: any number.
+pub(crate) fn open_files_allowed() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
 
 /// Raises the limit of open files as far as the system allows, and says when that may not be enough.
 pub(super) fn raise_open_files(scrapes: usize) {

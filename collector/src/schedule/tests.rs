@@ -17,12 +17,7 @@ fn servers(count: u32) -> Vec<ServerId> {
 }
 
 /// Runs until `until`, each scrape taking `takes`, and returns every start as (due, started, server).
-fn run(
-    schedule: &mut Schedule,
-    until: Tick,
-    takes: u64,
-    wants_recheck: impl Fn(usize) -> bool,
-) -> Vec<(Tick, ServerId)> {
+fn run(schedule: &mut Schedule, until: Tick, takes: u64, again: impl Fn(usize) -> Again) -> Vec<(Tick, ServerId)> {
     let mut starts: Vec<(Tick, ServerId)> = Vec::new();
     let mut scrapes: HashMap<ServerId, usize> = HashMap::new();
     while let Some(due) = schedule.next_due().filter(|due| *due < until) {
@@ -30,7 +25,7 @@ fn run(
         starts.push((due, flight.server));
         let count = scrapes.entry(flight.server).or_default();
         *count += 1;
-        schedule.put_back(&flight, due + takes, wants_recheck(*count));
+        schedule.put_back(&flight, due + takes, again(*count));
     }
     starts
 }
@@ -39,7 +34,7 @@ fn run(
 fn every_target_is_scraped_once_per_interval_at_its_own_phase() {
     let (mut schedule, servers) = (schedule(), servers(200));
     schedule.add(&servers, START);
-    let starts = run(&mut schedule, START + 10 * INTERVAL, 50, |_| false);
+    let starts = run(&mut schedule, START + 10 * INTERVAL, 50, |_| Again::Regular);
     for server in &servers {
         let mine: Vec<_> = starts.iter().filter(|(_, other)| other == server).map(|(at, _)| *at).collect();
         assert!((9..=11).contains(&mine.len()), "{} scrapes in ten intervals", mine.len());
@@ -47,6 +42,42 @@ fn every_target_is_scraped_once_per_interval_at_its_own_phase() {
         assert!(mine[1..].iter().all(|at| at % INTERVAL == phase), "regular ticks keep their phase");
         assert!(mine[1..].windows(2).all(|pair| pair[1] - pair[0] == INTERVAL));
     }
+}
+
+#[test]
+fn who_takes_targets_over_keeps_their_rhythm_and_scrapes_the_overdue_at_once() {
+    let (mut schedule, servers) = (schedule(), servers(300));
+    // A third was scraped just now, a third is a minute overdue, a third was never scraped.
+    let last = |n: usize, server| match n % 3 {
+        0 => START - 1,
+        1 => schedule.tick_after(server, START - 3 * INTERVAL),
+        _ => 0,
+    };
+    let targets: Vec<_> = servers.iter().enumerate().map(|(n, server)| (*server, last(n, *server))).collect();
+    schedule.take_over(&targets, START);
+    let starts = run(&mut schedule, START + INTERVAL, 10, |_| Again::Regular);
+    for (n, server) in servers.iter().enumerate() {
+        let first = starts.iter().find(|(_, other)| other == server).map(|(at, _)| *at).unwrap();
+        match n % 3 {
+            0 => assert_eq!(first % INTERVAL, schedule.phase(*server), "not before its tick"),
+            _ => assert!(first <= START + 5 * SECOND, "overdue for {} ms more", first - START),
+        }
+    }
+}
+
+#[test]
+fn every_first_page_is_followed_by_a_second_without_spending_the_budget() {
+    let (mut schedule, servers) = (schedule(), servers(2000));
+    schedule.add(&servers, START);
+    let again = |count| if count == 1 { Again::ForRates } else { Again::Regular };
+    let starts = run(&mut schedule, START + INTERVAL, 50, again);
+    for server in &servers {
+        let mine: Vec<_> = starts.iter().filter(|(_, other)| other == server).map(|(at, _)| *at).collect();
+        assert!(mine[1] - mine[0] <= 20 * SECOND, "{} ms until the rates are known", mine[1] - mine[0]);
+    }
+    let flight = schedule.take_due(START + 3 * INTERVAL).unwrap();
+    let next = schedule.put_back(&flight, flight.due + 50, Again::ToDecide).unwrap();
+    assert!(next.due - flight.due <= 20 * SECOND, "a failure is still re-checked");
 }
 
 #[test]
@@ -65,12 +96,12 @@ fn phases_are_even_and_survive_a_restart() {
 fn a_small_fleet_is_seen_at_once_and_a_large_one_without_a_burst() {
     let mut small = schedule();
     small.add(&servers(200), START);
-    let starts = run(&mut small, START + 5 * SECOND, 10, |_| false);
+    let starts = run(&mut small, START + 5 * SECOND, 10, |_| Again::Regular);
     assert_eq!(starts.len(), 200, "200 targets within their share of the interval");
 
     let mut large = schedule();
     large.add(&servers(50_000), START);
-    let first_second = run(&mut large, START + SECOND, 10, |_| false).len();
+    let first_second = run(&mut large, START + SECOND, 10, |_| Again::Regular).len();
     assert!((300..=550).contains(&first_second), "{first_second} in the first second");
 }
 
@@ -81,7 +112,7 @@ fn a_recheck_comes_after_its_delay_and_then_the_regular_tick() {
         schedule.add(&[server], START);
         let flight = schedule.take_due(START + INTERVAL).unwrap();
         let due = flight.due;
-        let next = schedule.put_back(&flight, due, true).unwrap();
+        let next = schedule.put_back(&flight, due, Again::ToDecide).unwrap();
         let regular = schedule.tick_after(server, due + 5 * SECOND);
         let recheck = due + 12 * SECOND..=due + 18 * SECOND;
         assert!(recheck.contains(&next.due) || (next.due == regular && regular < *recheck.end()));
@@ -98,12 +129,12 @@ fn down_is_decided_within_200_seconds_of_the_death() {
         let flight = schedule.take_due(START + INTERVAL).unwrap();
         let died = flight.due + 1;
         let mut now = died;
-        schedule.put_back(&flight, now, false);
+        schedule.put_back(&flight, now, Again::Regular);
         for _failure in 0..3 {
             let due = schedule.next_due().unwrap();
             let flight = schedule.take_due(due).unwrap();
             now = due + TIMEOUT;
-            schedule.put_back(&flight, now, true);
+            schedule.put_back(&flight, now, Again::ToDecide);
         }
         assert!(now - died <= 200 * SECOND, "{} s", (now - died) / SECOND);
     }
@@ -113,8 +144,8 @@ fn down_is_decided_within_200_seconds_of_the_death() {
 fn an_outage_of_many_servers_causes_no_storm() {
     let (mut schedule, servers) = (schedule(), servers(5_000));
     schedule.add(&servers, START);
-    let healthy = run(&mut schedule, START + 10 * INTERVAL, 10, |_| false).len();
-    let failing = run(&mut schedule, START + 20 * INTERVAL, 10, |_| true).len();
+    let healthy = run(&mut schedule, START + 10 * INTERVAL, 10, |_| Again::Regular).len();
+    let failing = run(&mut schedule, START + 20 * INTERVAL, 10, |_| Again::ToDecide).len();
     // The base rate, a tenth of it, and one burst.
     assert!(failing <= healthy + healthy / 10 + 600, "{failing} scrapes against {healthy}");
 }
@@ -126,7 +157,7 @@ fn ticks_missed_in_flight_are_counted_and_not_caught_up() {
     schedule.add(&[server], START);
     let flight = schedule.take_due(START + INTERVAL).unwrap();
     let done = flight.due + 3 * INTERVAL + SECOND;
-    let next = schedule.put_back(&flight, done, false).unwrap();
+    let next = schedule.put_back(&flight, done, Again::Regular).unwrap();
     assert!((3..=4).contains(&next.skipped), "{next:?}");
     assert!(next.due > done && next.due <= done + INTERVAL + 5 * SECOND);
     assert_eq!(schedule.waiting.len(), 1, "one entry, no backlog");
@@ -139,7 +170,7 @@ fn a_target_in_flight_is_not_due_and_a_removed_one_never_again() {
     schedule.add(&servers, START);
     let first = schedule.take_due(START + INTERVAL).unwrap();
     schedule.remove(first.server);
-    assert_eq!(schedule.put_back(&first, first.due, false), None);
+    assert_eq!(schedule.put_back(&first, first.due, Again::Regular), None);
     let second = schedule.take_due(START + INTERVAL).unwrap();
     assert_ne!(first.server, second.server);
     assert_eq!(schedule.take_due(START + 100 * INTERVAL), None);
@@ -158,7 +189,7 @@ fn a_target_that_is_replaced_waiting_or_in_flight_has_one_loop() {
 
     schedule.remove(server);
     schedule.add(&[server], START);
-    assert_eq!(schedule.put_back(&flight, START, false), None, "the flight of the replaced one ends here");
+    assert_eq!(schedule.put_back(&flight, START, Again::Regular), None, "the flight of the replaced one ends here");
     assert!(schedule.take_due(START + INTERVAL).is_some());
     assert_eq!(schedule.take_due(START + 100 * INTERVAL), None);
 }

@@ -15,17 +15,18 @@ use super::connection::response_failure;
 /// Room reserved ahead for a body whose length is not announced: most pages fit.
 const USUAL_PAGE_BYTES: usize = 8 * 1024;
 
-/// Reads the whole body.
+/// Reads the whole body: the page, and how many bytes it was on the wire.
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: Incoming,
     limits: &Limits,
     budget: &Budget,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<(Vec<u8>, usize), Failure> {
     let is_gzip = is_gzip(headers)?;
+    let allowed = if is_gzip { limits.wire_bytes } else { limits.wire_bytes.min(limits.page_bytes) };
     let announced = body.size_hint().exact();
-    if let Some(announced) = announced.filter(|bytes| *bytes > limits.wire_bytes as u64) {
-        return Err(too_large(announced, limits.wire_bytes));
+    if let Some(announced) = announced.filter(|bytes| *bytes > allowed as u64) {
+        return Err(too_large(announced, allowed));
     }
     let expected = announced.map_or(USUAL_PAGE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(USUAL_PAGE_BYTES));
     let mut wire = Vec::with_capacity(expected);
@@ -33,12 +34,14 @@ pub(super) async fn read(
         let frame = frame.map_err(|error| broken_body(&error, headers, wire.len(), budget))?;
         // Trailers say nothing that we need.
         let Some(data) = frame.data_ref() else { continue };
-        if wire.len() + data.len() > limits.wire_bytes {
-            return Err(too_large(format_args!("over {}", limits.wire_bytes), limits.wire_bytes));
+        if wire.len() + data.len() > allowed {
+            return Err(too_large(format_args!("over {allowed}"), allowed));
         }
         wire.extend_from_slice(data);
     }
-    if is_gzip { gunzip(&wire, limits.page_bytes) } else { Ok(wire) }
+    let wire_bytes = wire.len();
+    let page = if is_gzip { gunzip(&wire, limits.page_bytes)? } else { wire };
+    Ok((page, wire_bytes))
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {

@@ -6,31 +6,38 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use mect_fleet::{Failure, FailureReason};
+use mect_fleet::{Failure, FailureReason, is_nobody};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 
+use super::access::Access;
 use super::budget::{Budget, Metered};
+use super::socket::Socket;
 
 /// Bytes of a response head; also the largest piece of body that is read at once.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 /// Headers of a response. An exporter sends about five.
 const MAX_HEADERS: usize = 64;
 
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 4;
+
 /// The body of a scrape's request.
 pub(super) type NoBody = http_body_util::Empty<Bytes>;
 
 /// An open connection on which nothing is under way.
 pub struct Connection {
-    socket: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
 }
 
@@ -42,30 +49,58 @@ pub(super) struct Lost {
 }
 
 impl Connection {
-    /// Connects to the first of `addresses` that answers.
-    pub(super) async fn open(addresses: &[SocketAddr]) -> Result<Self, Failure> {
-        let mut failure = Failure::new(FailureReason::Dns, "no address");
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(socket) => {
+    /// Connects to the first of `addresses` that answers before `deadline`; each has its share of the time. Of several
+    /// failures the first is told that says something of the host.
+    pub(super) async fn open(addresses: &[SocketAddr], deadline: Instant) -> Result<Self, Failure> {
+        // Whoever owns a name says where it leads: not to what only we can reach.
+        let allowed: Vec<_> = addresses.iter().filter(|address| !is_nobody(address.ip())).copied().collect();
+        if let Some(refused) = addresses.first().filter(|_| allowed.is_empty()) {
+            let detail = format!("leads to {}, where no exporter can be", refused.ip());
+            return Err(Failure::new(FailureReason::Dns, detail));
+        }
+        let addresses = allowed.get(..MAX_ADDRESSES).unwrap_or(&allowed);
+        let mut told: Option<Failure> = None;
+        for (address, left) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            // With nothing else to tell, the last one is ended by the scrape's own timeout.
+            let share = if left == 1 && told.is_none() { Duration::MAX } else { share };
+            let failure = match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(socket)) => {
                     // Only a latency hint: a socket without it works as well.
                     let _ = socket.set_nodelay(true);
-                    return Ok(Self { socket, peer: *address });
+                    return Ok(Self { socket: Socket::Clear(socket), peer: *address });
                 }
-                Err(error) => failure = connect_failure(&error),
+                Ok(Err(error)) => connect_failure(*address, &error),
+                Err(_elapsed) => Failure::new(FailureReason::ConnTimeout, format!("{address}: after {share:.1?}")),
+            };
+            if told.as_ref().is_none_or(|told| told.reason.is_local()) {
+                told = Some(failure);
             }
         }
-        Err(failure)
+        Err(told.unwrap_or_else(|| Failure::new(FailureReason::Dns, "no address")))
     }
 
-    pub(super) fn is_loopback(&self) -> bool {
+    /// The same connection, under TLS from now on.
+    pub(super) async fn secured(self, access: &Access, host: &str) -> Result<Self, Failure> {
+        let socket = match self.socket {
+            Socket::Clear(socket) => Socket::secure(socket, access, host).await?,
+            secured @ Socket::Tls(_) => secured,
+        };
+        Ok(Self { socket, ..self })
+    }
+
+    /// Nobody on the way can read what is sent.
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self.socket, Socket::Tls(_)) || self.is_loopback()
+    }
+
+    fn is_loopback(&self) -> bool {
         self.peer.ip().is_loopback()
     }
 
     /// True while the peer has neither closed it nor said anything unasked.
     pub(super) fn is_alive(&self) -> bool {
-        let read = self.socket.try_read(&mut [0]);
-        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        self.socket.is_alive()
     }
 
     /// Sends `request` and lets `read` take the response, of which head and body may cost `budget`. Gives the connection
@@ -124,18 +159,29 @@ fn stays_open(response: &http::Response<Incoming>) -> bool {
 }
 
 /// Names the fault of a connection attempt.
-fn connect_failure(error: &io::Error) -> Failure {
+fn connect_failure(address: SocketAddr, error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     let reason = match error.kind() {
         Kind::ConnectionRefused => FailureReason::ConnRefused,
         Kind::TimedOut => FailureReason::ConnTimeout,
         Kind::ConnectionReset | Kind::ConnectionAborted => FailureReason::Reset,
         Kind::HostUnreachable => FailureReason::NoRoute,
+        // A router far away may have said so: the host's whole network is gone.
+        Kind::NetworkUnreachable if has_route(address) => FailureReason::NoRoute,
         // No way out of this machine, no port, no descriptor, no memory, forbidden: our own trouble.
         _ => FailureReason::Local,
     };
     let says_it_all = matches!(reason, FailureReason::ConnRefused | FailureReason::Reset);
     Failure::new(reason, if says_it_all { String::new() } else { error.to_string() })
+}
+
+/// True when this machine knows a way to `address`. Sends nothing.
+fn has_route(address: SocketAddr) -> bool {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    std::net::UdpSocket::bind(any).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 /// Names the fault of a response that broke.
@@ -144,6 +190,9 @@ pub(super) fn response_failure(error: &hyper::Error, budget: &Budget) -> Failure
     let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
     let reason = if budget.is_exhausted() {
         FailureReason::TooLarge
+    } else if is_tls(cause) {
+        // An exporter that does not like our certificate says so only now (RFC 8446, appendix E.1.2).
+        FailureReason::Tls
     } else if error.is_parse_too_large() || matches!(io, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
     {
         // The latter is how hyper reports chunks that are none.
@@ -158,6 +207,11 @@ pub(super) fn response_failure(error: &hyper::Error, budget: &Budget) -> Failure
     // "Connection reset by peer" would only say the reason again.
     let detail = if reason == FailureReason::Reset { String::new() } else { cause.to_string() };
     Failure::new(reason, detail)
+}
+
+fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<rustls::Error>()) || cause.is::<rustls::Error>()
 }
 
 fn root_cause(error: &hyper::Error) -> &(dyn Error + 'static) {

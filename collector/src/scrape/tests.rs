@@ -3,6 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
+use http::header::AUTHORIZATION;
+use mect_web::Secret;
+
 use super::*;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\n";
@@ -43,17 +46,18 @@ fn limits() -> Limits {
     Limits { timeout: Duration::from_millis(400), wire_bytes: 10_000, page_bytes: 20_000 }
 }
 
-fn target(address: SocketAddr) -> Target {
-    Target {
-        server: "srv-abcdefgh".parse().unwrap(),
-        endpoint: address.to_string().parse().unwrap(),
-        insecure_credentials: false,
-    }
+fn target(address: SocketAddr) -> ScrapeTarget {
+    ScrapeTarget::at(address.to_string().parse().unwrap())
+}
+
+fn scraper(limits: Limits, keep_connections: bool, key: Option<&str>) -> Scraper {
+    let accesses = Accesses::open(&[], key.map(Secret::new).as_ref()).unwrap();
+    Scraper::new(limits, keep_connections, accesses)
 }
 
 async fn scrape(address: SocketAddr) -> Result<Page, Failure> {
-    let scraper = Scraper::new(limits(), false, None).unwrap();
-    scraper.scrape(&target(address), &mut None).await
+    let scraper = scraper(limits(), false, None);
+    scraper.scrape(&target(address), None, &mut None).await
 }
 
 #[track_caller]
@@ -111,6 +115,20 @@ async fn what_is_no_page_fails_with_its_reason() {
 }
 
 #[tokio::test]
+async fn the_format_is_what_the_head_says_or_else_the_fallback() {
+    let open = "HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0\r\ncontent-length: 6\r\n\r\n# EOF\n";
+    let page = scrape(answers(open)).await.unwrap();
+    assert_eq!((page.format, page.wire_bytes), (Format::OpenMetrics, 6));
+    assert!(page.connected_at <= page.answered_at);
+    let silent = answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nup 1\n");
+    let scraper = scraper(limits(), false, None);
+    for fallback in [Format::Text, Format::OpenMetrics] {
+        let page = scraper.scrape(&target(silent), Some(fallback), &mut None).await.unwrap();
+        assert_eq!(page.format, fallback);
+    }
+}
+
+#[tokio::test]
 async fn an_endless_body_ends_at_its_limit() {
     let endless = host(|socket| {
         read_request(socket)?;
@@ -138,6 +156,7 @@ async fn silence_fails_by_the_stage_it_came_in() {
     let mute = host(|socket| socket.read_to_end(&mut Vec::new()).map(drop));
     assert_failed(scrape(mute).await, FailureReason::HeadTimeout, "after 0.4 s");
     let stalls = host(|socket| {
+        read_request(socket)?;
         socket.write_all(format!("{HEAD}content-length: 50\r\n\r\nup 1\n").as_bytes())?;
         socket.read_to_end(&mut Vec::new()).map(drop)
     });
@@ -152,10 +171,10 @@ async fn nobody_there_is_a_refused_connection() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_dns_failure() {
-    let scraper = Scraper::new(Limits { timeout: Duration::from_secs(20), ..limits() }, false, None).unwrap();
+    let scraper = scraper(Limits { timeout: Duration::from_secs(20), ..limits() }, false, None);
     let endpoint = "no-such-host.invalid:9776".parse().unwrap();
-    let target = Target { endpoint, ..target(SocketAddr::from(([127, 0, 0, 1], 1))) };
-    assert_failed(scraper.scrape(&target, &mut None).await, FailureReason::Dns, "");
+    let target = ScrapeTarget { endpoint, ..target(SocketAddr::from(([127, 0, 0, 1], 1))) };
+    assert_failed(scraper.scrape(&target, None, &mut None).await, FailureReason::Dns, "");
 }
 
 #[tokio::test]
@@ -171,10 +190,10 @@ async fn a_kept_connection_is_taken_up_and_a_stale_one_replaced() {
         }
         Ok(())
     });
-    let scraper = Scraper::new(limits(), true, None).unwrap();
+    let scraper = scraper(limits(), true, None);
     let mut kept = None;
     for _ in 0..4 {
-        assert_eq!(scraper.scrape(&target(two_each), &mut kept).await.unwrap().bytes, b"up 1\n");
+        assert_eq!(scraper.scrape(&target(two_each), None, &mut kept).await.unwrap().bytes, b"up 1\n");
     }
     assert_eq!(connections.try_iter().count(), 2);
 }
@@ -187,16 +206,30 @@ async fn the_key_is_shown_only_where_it_may_be_seen() {
         let _ = seen.send(read_request(socket)?);
         socket.write_all(format!("{HEAD}content-length: 5\r\n\r\nup 1\n").as_bytes())
     });
-    let scraper = Scraper::new(limits(), false, Some(&Secret::new("s3cret"))).unwrap();
-    scraper.scrape(&target(host), &mut None).await.unwrap();
+    let scraper = scraper(limits(), false, Some("s3cret"));
+    scraper.scrape(&target(host), None, &mut None).await.unwrap();
     let request = requests.recv().unwrap();
     assert!(request.contains("authorization: bearer s3cret"), "{request}");
     assert!(request.contains("x-prometheus-scrape-timeout-seconds: 0.4"), "{request}");
     assert!(request.starts_with("get /metrics http/1.1"), "{request}");
+    assert!(request.contains("accept: text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.8,"));
 
     // Loopback is the only network here: ask the rule itself about another one.
     let elsewhere = target(SocketAddr::from(([192, 0, 2, 1], 9776)));
-    assert!(scraper.request(&elsewhere, false).headers().get(AUTHORIZATION).is_none());
-    let allowed = Target { insecure_credentials: true, ..elsewhere };
-    assert!(scraper.request(&allowed, false).headers().get(AUTHORIZATION).is_some());
+    let access = scraper.accesses.find(None).unwrap();
+    assert!(scraper.request(&elsewhere, &access, false).headers().get(AUTHORIZATION).is_none());
+    let allowed = ScrapeTarget { insecure_credentials: true, ..elsewhere };
+    assert!(scraper.request(&allowed, &access, false).headers().get(AUTHORIZATION).is_some());
+}
+
+#[tokio::test]
+async fn a_name_that_leads_where_nobody_is_leads_nowhere() {
+    let addresses = |text: &[&str]| text.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    let refused = Connection::open(&addresses(&["169.254.169.254:80", "[fe80::1]:80"]), deadline).await;
+    assert_eq!(refused.err().unwrap().reason, FailureReason::Dns);
+    let host = answers("");
+    let mut mixed = addresses(&["169.254.169.254:80"]);
+    mixed.push(host);
+    assert!(Connection::open(&mixed, deadline).await.is_ok(), "the address that is somebody's");
 }

@@ -54,6 +54,7 @@ enum Gap {
     Sessions(f64, usize),
     Active(usize),
     Failed(usize),
+    Rung(usize),
     ExporterCpu,
 }
 
@@ -103,6 +104,7 @@ fn fill(gap: Gap, numbers: &Numbers, server: u32, failed: Option<usize>, page: &
         }
         Gap::Active(service) => page.push(if failed == Some(service) { b'0' } else { b'1' }),
         Gap::Failed(service) => page.push(if failed == Some(service) { b'1' } else { b'0' }),
+        Gap::Rung(service) => page.push(if failed == Some(service) { b'0' } else { b'5' }),
         Gap::ExporterCpu => hundredths(page, numbers.uptime() * 2e-5),
     }
 }

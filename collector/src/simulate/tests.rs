@@ -101,6 +101,8 @@ fn a_failed_service_shows_and_has_no_sessions() {
     let (good, bad) = (series(&pages.render(0, at, None)), series(&pages.render(0, at, Some(0))));
     assert_eq!(sum(&good, &["vpn_service_active"]) - sum(&bad, &["vpn_service_active"]), 1.0);
     assert_eq!(bad["vpn_service_active{\"service\": \"wg\", \"unit\": \"wg-quick@wg0.service\"}"], 0.0);
+    assert_eq!(bad["vpn_service_health{\"service\": \"wg\", \"unit\": \"wg-quick@wg0.service\"}"], 0.0);
+    assert_eq!(good["vpn_service_health{\"service\": \"wg\", \"unit\": \"wg-quick@wg0.service\"}"], 5.0);
     assert_eq!(sum(&bad, &["vpn_sessions", "\"wg\""]), 0.0);
     assert!(sum(&good, &["vpn_sessions", "\"wg\""]) > 0.0);
 }

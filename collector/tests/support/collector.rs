@@ -14,6 +14,9 @@ use super::{Program, all_of, eventually, read_until};
 /// The password that tests choose for `admin`.
 pub const PASSWORD: &str = "correct horse battery";
 
+/// Variables that a home sets itself.
+const OURS: [&str; 2] = ["MECT_LISTEN", "MECT_DATA_DIR"];
+
 /// A place for a collector: its configuration and its data. Outlives the collectors that are started in it.
 pub struct Home {
     directory: TempDir,
@@ -50,6 +53,11 @@ impl Home {
         self.path().join("data")
     }
 
+    /// What its collectors logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.path().join("collector.log")
     }
@@ -59,8 +67,7 @@ impl Home {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mect-collector"));
         command.arg(subcommand).arg("--config").arg(self.config_path());
         command.env("MECT_LISTEN", "127.0.0.1:0").env("MECT_DATA_DIR", self.data_dir());
-        for name in ["MONGO_URL", "REDIS_URL", "SECRET_KEY", "AGENT_API_KEY", "MECT_CONFIG", "MECT_ADMIN_PASSWORD_FILE"]
-        {
+        for name in mect_collector::config::KNOWN_VARIABLES.iter().filter(|name| !OURS.contains(name)) {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -69,38 +76,53 @@ impl Home {
 
     /// Starts a collector and waits until it serves. The first one's admin gets [`PASSWORD`].
     pub fn start(&self) -> Collector {
-        let mut command = self.command("serve");
+        self.start_by(self.command("serve"))
+    }
+
+    /// The same, by a command line of the test's own.
+    pub fn start_by(&self, mut command: Command) -> Collector {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         command.stdout(Stdio::piped()).stderr(log);
         let mut program = Program::start("mect-collector", "cargo build", &mut command);
         let mut output = BufReader::new(program.child.stdout.take().unwrap());
-        let (url, _) = read_until(&mut output, "Mect VPN Monitor is ready at ");
-        let token = self.sign_in(&url, &mut output);
+        let (url, before) = read_until(&mut output, "Mect VPN Monitor is ready at ");
+        if let Some(password) = first_password(&before.concat()) {
+            std::fs::write(self.first_password_path(), password).unwrap();
+        }
+        let token = self.sign_in(&url);
         Collector { program, url, token, output }
     }
 
-    fn sign_in(&self, url: &str, output: &mut BufReader<std::process::ChildStdout>) -> String {
-        let known = self.path().join("signed-in");
-        if !known.exists() {
-            let (first, _) = read_until(output, "First sign-in: user admin, password ");
-            let first = first.split(' ').next().unwrap();
-            let token = token(url, first);
+    /// Where a first password is kept that was told and not used yet.
+    pub fn first_password_path(&self) -> PathBuf {
+        self.path().join("first-password")
+    }
+
+    fn sign_in(&self, url: &str) -> String {
+        if let Ok(first) = std::fs::read_to_string(self.first_password_path()) {
+            let token = token(url, &first);
             let change = json!({"current_password": first, "new_password": PASSWORD});
             let bearer = format!("Bearer {token}");
             let url = format!("{url}/users/change-password");
             let changed = http::post_json(&url, &change, &[("authorization", &bearer)]).unwrap();
             assert_eq!(changed.status, 200, "{changed:?}");
-            std::fs::write(known, "").unwrap();
+            std::fs::remove_file(self.first_password_path()).unwrap();
         }
         token(url, PASSWORD)
     }
+}
+
+/// The last first password that a collector's output tells.
+pub fn first_password(output: &str) -> Option<&str> {
+    let mut told = output.lines().filter_map(|line| line.strip_prefix("First sign-in: user admin, password "));
+    told.next_back()?.split(' ').next()
 }
 
 impl Drop for Home {
     /// A failed test shows what the collectors logged.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("{}", std::fs::read_to_string(self.log_path()).unwrap_or_default());
+            println!("{}", self.log());
         }
     }
 }
@@ -122,6 +144,11 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// The header value that shows the admin's token.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
     /// GET as admin.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
@@ -136,6 +163,27 @@ impl Collector {
         let bearer = format!("Bearer {}", self.token);
         let answer = http::patch_json(&format!("{}{path}", self.url), document, &[("authorization", &bearer)]);
         answer.unwrap_or_else(|| panic!("no answer to PATCH {path}"))
+    }
+
+    /// POST as admin.
+    #[track_caller]
+    pub fn post(&self, path: &str, document: &Value) -> Answer {
+        let answer = http::post_json(&format!("{}{path}", self.url), document, &[("authorization", &self.bearer())]);
+        answer.unwrap_or_else(|| panic!("no answer to POST {path}"))
+    }
+
+    /// PUT as admin.
+    #[track_caller]
+    pub fn put(&self, path: &str, document: &Value) -> Answer {
+        let answer = http::put_json(&format!("{}{path}", self.url), document, &[("authorization", &self.bearer())]);
+        answer.unwrap_or_else(|| panic!("no answer to PUT {path}"))
+    }
+
+    /// DELETE as admin.
+    #[track_caller]
+    pub fn delete(&self, path: &str) -> Answer {
+        let answer = http::delete(&format!("{}{path}", self.url), &[("authorization", &self.bearer())]);
+        answer.unwrap_or_else(|| panic!("no answer to DELETE {path}"))
     }
 
     /// Every server, in the old REST shape.

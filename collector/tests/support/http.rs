@@ -8,6 +8,7 @@ pub struct Answer {
     pub status: u16,
     pub content_type: String,
     pub cookie: Option<String>,
+    pub retry_after: Option<String>,
     pub body: String,
 }
 
@@ -26,9 +27,10 @@ fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Opti
     let mut response = result.ok()?;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (content_type, cookie) = (header("content-type").unwrap_or_default(), header("set-cookie"));
+    let retry_after = header("retry-after");
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(64 << 20).read_to_string().ok()?;
-    Some(Answer { status, content_type, cookie, body })
+    Some(Answer { status, content_type, cookie, retry_after, body })
 }
 
 /// GET with headers; `None` when nobody answers.
@@ -53,4 +55,16 @@ pub fn post_json(url: &str, document: &Value, headers: &[(&str, &str)]) -> Optio
 pub fn patch_json(url: &str, document: &Value, headers: &[(&str, &str)]) -> Option<Answer> {
     let request = headers.iter().fold(agent().patch(url), |request, (name, value)| request.header(*name, *value));
     answer(request.send_json(document))
+}
+
+/// PUT of a JSON document.
+pub fn put_json(url: &str, document: &Value, headers: &[(&str, &str)]) -> Option<Answer> {
+    let request = headers.iter().fold(agent().put(url), |request, (name, value)| request.header(*name, *value));
+    answer(request.send_json(document))
+}
+
+/// DELETE.
+pub fn delete(url: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    let request = headers.iter().fold(agent().delete(url), |request, (name, value)| request.header(*name, *value));
+    answer(request.call())
 }

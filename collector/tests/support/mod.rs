@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub mod collector;
+pub mod host;
 pub mod http;
 pub mod proc;
 
@@ -56,6 +57,30 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Starts that many healthy simulated exporters, and writes the target file that names them.
+pub fn simulate(servers: usize, targets: &Path) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mect-collector"));
+    command.args(["simulate", "--port", "0", "--profile", "load", "--servers", &servers.to_string(), "--targets"]);
+    command.arg(targets).stdout(Stdio::piped());
+    let mut simulation = Program::start("mect-collector", "cargo build", &mut command);
+    read_until(&mut BufReader::new(simulation.child.stdout.take().unwrap()), "simulating exporters");
+    simulation
+}
+
+/// `command` with a limit of open files.
+pub fn with_open_files(files: u32, command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]);
+    limited.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
 }
 
 /// Sends a signal by name.

@@ -1,9 +1,12 @@
-//! Which systemd units belong to which VPN service.
+//! Which systemd units belong to which VPN service, and what an operator says about them.
 
-use super::ConfigError;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{ConfigError, Endpoint, Port};
 
 /// A kind of VPN service. The short ids are those that clients and the old agents use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
     /// WireGuard, `wg`.
     Wg,
@@ -35,10 +38,49 @@ impl Service {
     }
 }
 
+/// What an operator says about a unit, where it cannot be found out or would be found wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Ports that clients connect to; empty takes them from the service's own configuration.
+    pub ports: Vec<Port>,
+    /// The tunnel device.
+    pub device: Option<String>,
+    /// The service's own configuration file.
+    pub config: Option<PathBuf>,
+    /// OpenVPN's status file.
+    pub status: Option<PathBuf>,
+    /// Where it can be asked: OpenVPN's management, Squid's cache manager, Xray's metrics.
+    pub control: Option<Endpoint>,
+    /// Where the stats API (gRPC) of Xray or V2Ray listens.
+    pub stats_api: Option<Endpoint>,
+    /// File with the password of OpenVPN's management.
+    pub control_password_file: Option<PathBuf>,
+    /// Name, with wildcards, of the process that must live.
+    pub process: Option<String>,
+}
+
+/// One unit name or glob, the service it belongs to, and more about it.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Name or glob, with suffix.
+    pub unit: String,
+    /// The service.
+    pub service: Service,
+    /// What the operator adds.
+    pub options: Arc<Options>,
+}
+
+impl Rule {
+    /// A rule that says nothing more than what the unit is.
+    pub fn plain(unit: impl Into<String>, service: Service) -> Self {
+        Self { unit: unit.into(), service, options: Arc::default() }
+    }
+}
+
 /// Rules from unit names and globs to services.
 #[derive(Debug, Clone)]
 pub struct UnitMap {
-    rules: Vec<(String, Service)>,
+    rules: Vec<Rule>,
     built_in: bool,
 }
 
@@ -52,11 +94,11 @@ impl UnitMap {
             ("squid.service", Service::Sq),
             ("x-ui.service", Service::Vr),
         ];
-        Self { rules: rules.map(|(unit, service)| (unit.to_owned(), service)).to_vec(), built_in: true }
+        Self { rules: rules.map(|(unit, service)| Rule::plain(unit, service)).to_vec(), built_in: true }
     }
 
     /// An operator's own rules, which replace the built-in ones. Names have their suffix already.
-    pub fn from_operator(rules: Vec<(String, Service)>) -> Self {
+    pub fn from_operator(rules: Vec<Rule>) -> Self {
         Self { rules, built_in: false }
     }
 
@@ -77,23 +119,23 @@ impl UnitMap {
 
     /// The exact unit names.
     pub fn names(&self) -> Vec<&str> {
-        self.rules.iter().map(|(unit, _)| unit.as_str()).filter(|unit| !is_glob(unit)).collect()
+        self.rules.iter().map(|rule| rule.unit.as_str()).filter(|unit| !is_glob(unit)).collect()
     }
 
     /// The globs.
     pub fn patterns(&self) -> Vec<&str> {
-        self.rules.iter().map(|(unit, _)| unit.as_str()).filter(|unit| is_glob(unit)).collect()
+        self.rules.iter().map(|rule| rule.unit.as_str()).filter(|unit| is_glob(unit)).collect()
     }
 
-    /// The service of a unit: an exact name beats globs, and a longer glob beats a shorter one.
+    /// The rule for a unit: an exact name beats globs, and a longer glob beats a shorter one.
+    pub fn rule(&self, unit: &str) -> Option<&Rule> {
+        let fits = |rule: &str| if is_glob(rule) { glob_matches(rule, unit) } else { rule == unit };
+        self.rules.iter().filter(|rule| fits(&rule.unit)).max_by_key(|rule| (!is_glob(&rule.unit), rule.unit.len()))
+    }
+
+    /// The service of a unit.
     pub fn service(&self, unit: &str) -> Option<Service> {
-        let fits =
-            |rule: &str| if is_glob(rule) { glob_matches(rule.as_bytes(), unit.as_bytes()) } else { rule == unit };
-        self.rules
-            .iter()
-            .filter(|(rule, _)| fits(rule))
-            .max_by_key(|(rule, _)| (!is_glob(rule), rule.len()))
-            .map(|(_, service)| *service)
+        self.rule(unit).map(|rule| rule.service)
     }
 }
 
@@ -148,7 +190,8 @@ fn is_glob(unit: &str) -> bool {
 
 /// `*` stands for any text, `?` for one character. Linear but for backtracking to the last `*`, which
 /// is enough: what an earlier `*` could take, the last one can take as well.
-fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob_matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut position) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while position < text.len() {
@@ -192,7 +235,7 @@ mod tests {
             ("", "x", false),
             ("x*", "x", true),
         ] {
-            assert_eq!(glob_matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(glob_matches(pattern, text), expected, "{pattern} {text}");
         }
     }
 
@@ -200,7 +243,7 @@ mod tests {
     fn exact_names_beat_globs_and_long_globs_short_ones() {
         let rules =
             [("*", Service::Vr), ("squid.service", Service::Sq), ("openvpn*", Service::Ov), ("squid*", Service::Wg)];
-        let map = UnitMap::from_operator(rules.map(|(rule, service)| (rule.to_owned(), service)).to_vec());
+        let map = UnitMap::from_operator(rules.map(|(rule, service)| Rule::plain(rule, service)).to_vec());
         assert_eq!(map.service("squid.service"), Some(Service::Sq));
         assert_eq!(map.service("squid2.service"), Some(Service::Wg));
         assert_eq!(map.service("openvpn@a.service"), Some(Service::Ov));

@@ -19,18 +19,25 @@ use device::{Capacity, Chosen};
 
 const FILE: &str = "/proc/net/dev";
 
-/// One `node_network_*_total` family: its name, its HELP text and its column.
-type Column = (&'static str, &'static str, fn(&DeviceStatus) -> u64);
+/// One `node_network_*_total` family: its name, its HELP text, its column, and whether tunnels have it too.
+/// Of a tunnel it matters what it carries and what it could not pass on; the rest are zeros, or the uplink's
+/// business, and each tunnel would add six series to every page.
+type Column = (&'static str, &'static str, fn(&DeviceStatus) -> u64, bool);
 
 const COLUMNS: [Column; 8] = [
-    ("node_network_receive_bytes_total", "Bytes received.", |device| device.recv_bytes),
-    ("node_network_receive_packets_total", "Packets received.", |device| device.recv_packets),
-    ("node_network_receive_errs_total", "Packets received with an error.", |device| device.recv_errs),
-    ("node_network_receive_drop_total", "Received packets that were dropped.", |device| device.recv_drop),
-    ("node_network_transmit_bytes_total", "Bytes sent.", |device| device.sent_bytes),
-    ("node_network_transmit_packets_total", "Packets sent.", |device| device.sent_packets),
-    ("node_network_transmit_errs_total", "Packets that could not be sent for an error.", |device| device.sent_errs),
-    ("node_network_transmit_drop_total", "Packets dropped before they were sent.", |device| device.sent_drop),
+    ("node_network_receive_bytes_total", "Bytes received.", |device| device.recv_bytes, true),
+    ("node_network_receive_packets_total", "Packets received.", |device| device.recv_packets, false),
+    ("node_network_receive_errs_total", "Packets received with an error.", |device| device.recv_errs, false),
+    ("node_network_receive_drop_total", "Received packets that were dropped.", |device| device.recv_drop, false),
+    ("node_network_transmit_bytes_total", "Bytes sent.", |device| device.sent_bytes, true),
+    ("node_network_transmit_packets_total", "Packets sent.", |device| device.sent_packets, false),
+    (
+        "node_network_transmit_errs_total",
+        "Packets that could not be sent for an error.",
+        |device| device.sent_errs,
+        false,
+    ),
+    ("node_network_transmit_drop_total", "Packets dropped before they were sent.", |device| device.sent_drop, true),
 ];
 
 /// A device with all that is shown of it.
@@ -39,6 +46,13 @@ struct Device {
     status: DeviceStatus,
     up: bool,
     speed_bytes: Option<u64>,
+}
+
+impl Device {
+    /// A tunnel that is not itself the uplink.
+    fn is_tunnel(&self, chosen: &Chosen<'_>) -> bool {
+        device::is_tunnel(&self.status.name) && chosen.uplink != Some(&self.status.name)
+    }
 }
 
 /// Reads the network's state and writes its families.
@@ -65,18 +79,18 @@ pub fn sample(root: &Root, configured: &Uplink, page: &mut Page) -> Result<(), S
 }
 
 fn render(devices: &[Device], chosen: &Chosen<'_>, configured: &Uplink, page: &mut Page) {
-    for (name, help, column) in COLUMNS {
+    for (name, help, column, of_tunnels) in COLUMNS {
         let mut family = page.family(name, Kind::Counter, help);
-        for device in devices {
+        for device in devices.iter().filter(|device| of_tunnels || !device.is_tunnel(chosen)) {
             family.sample(&[("device", &device.status.name)], column(&device.status));
         }
     }
     let mut family = page.family("node_network_up", Kind::Gauge, "Whether the device's operstate is \"up\".");
-    for device in devices {
+    for device in devices.iter().filter(|device| !device.is_tunnel(chosen)) {
         family.sample(&[("device", &device.status.name)], device.up);
     }
     let mut family = page.family("node_network_speed_bytes", Kind::Gauge, "Link speed in bytes per second.");
-    for device in devices {
+    for device in devices.iter().filter(|device| !device.is_tunnel(chosen)) {
         if let Some(speed) = device.speed_bytes {
             family.sample(&[("device", &device.status.name)], speed);
         }

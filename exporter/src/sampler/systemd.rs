@@ -22,12 +22,9 @@ use crate::page::Page;
 use crate::sampler::SampleError;
 use units::Row;
 
-/// Longest wait for systemd per page. It answers in milliseconds; when it hangs, the page comes
-/// without unit states rather than not at all.
-const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a unit's service type is remembered: it changes only when an operator edits the unit.
-const TYPES_LIFETIME: Duration = Duration::from_secs(300);
+/// How long a unit's service type and control group are remembered: they change only when an operator edits
+/// the unit.
+const FACTS_LIFETIME: Duration = Duration::from_secs(300);
 
 const DESTINATION: &str = "org.freedesktop.systemd1";
 
@@ -37,32 +34,42 @@ pub struct Systemd {
     socket: Result<PathBuf, String>,
     map: UnitMap,
     connection: Option<Connection>,
-    /// Service type (`simple`, `oneshot`, …) by unit, for the `type` label.
-    types: HashMap<String, String>,
-    types_since: Instant,
+    /// What hardly changes, by unit.
+    facts: HashMap<String, Facts>,
+    facts_since: Instant,
     /// Units that a glob has found since the start. systemd forgets a stopped unit that nothing wants,
     /// and globs see only what it remembers: asked for by name, such a unit shows as not active instead
     /// of vanishing just when it matters. One that is gone for good does so until the exporter restarts.
     seen: Vec<String>,
 }
 
+/// What hardly changes of a unit.
+#[derive(Debug, Default)]
+struct Facts {
+    /// Service type (`simple`, `oneshot`, …), for the `type` label.
+    kind: String,
+    /// Control group; a unit that does not run has none yet.
+    control_group: String,
+}
+
 impl Systemd {
     /// Asks over `socket`; or the address that could not be understood, which then fails every time.
     pub fn new(socket: Result<PathBuf, String>, map: UnitMap) -> Self {
-        Self { socket, map, connection: None, types: HashMap::new(), types_since: Instant::now(), seen: Vec::new() }
+        Self { socket, map, connection: None, facts: HashMap::new(), facts_since: Instant::now(), seen: Vec::new() }
     }
 
-    /// Asks systemd and writes the families. A map without units asks nothing.
+    /// Asks systemd, writes the families and gives the units. A map without units asks nothing.
     ///
     /// # Errors
-    /// systemd cannot be reached, does not answer within a second, or answers with an error.
-    pub async fn sample(&mut self, page: &mut Page) -> Result<(), SampleError> {
+    /// systemd cannot be reached, does not answer within `budget`, or answers with an error.
+    pub async fn sample(&mut self, budget: Duration, page: &mut Page) -> Result<Vec<Row>, SampleError> {
         if self.map.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let rows = timeout(TIMEOUT, self.query()).await.map_err(|_| DbusError::Timeout(TIMEOUT.as_secs()))??;
+        let silent = |_| DbusError::Timeout(budget.as_millis() as u64);
+        let rows = timeout(budget, self.query()).await.map_err(silent)??;
         units::render(&rows, page);
-        Ok(())
+        Ok(rows)
     }
 
     async fn query(&mut self) -> Result<Vec<Row>, DbusError> {
@@ -108,29 +115,37 @@ impl Systemd {
         let mut rows = units::select(&self.map, &named, &matched);
         let by_glob = |row: &&Row| !self.map.names().contains(&row.name.as_str());
         self.seen = rows.iter().filter(by_glob).map(|row| row.name.clone()).collect();
-        self.add_types(connection, &mut rows).await?;
+        self.add_facts(connection, &mut rows).await?;
         Ok(rows)
     }
 
-    /// Fills in the service types, asking only for those not asked for lately.
-    async fn add_types(&mut self, connection: &mut Connection, rows: &mut [Row]) -> Result<(), DbusError> {
-        if self.types_since.elapsed() >= TYPES_LIFETIME {
-            self.types.clear();
-            self.types_since = Instant::now();
+    /// Fills in types and control groups, asking only for those not asked for lately.
+    async fn add_facts(&mut self, connection: &mut Connection, rows: &mut [Row]) -> Result<(), DbusError> {
+        if self.facts_since.elapsed() >= FACTS_LIFETIME {
+            self.facts.clear();
+            self.facts_since = Instant::now();
         }
-        let unknown: Vec<&Row> =
-            rows.iter().filter(|row| row.has_type() && !self.types.contains_key(&row.name)).collect();
+        let is_known = |row: &Row| {
+            self.facts.get(&row.name).is_some_and(|facts| !facts.control_group.is_empty() || !row.is_active())
+        };
+        let unknown: Vec<&Row> = rows.iter().filter(|row| row.is_service() && !is_known(row)).collect();
         if !unknown.is_empty() {
-            let calls: Vec<Call<'_>> = unknown.iter().map(|row| type_call(&row.object_path)).collect();
-            for (row, reply) in unknown.iter().zip(connection.call(&calls).await?) {
-                // A unit may vanish between the two calls: it then has no type, as in node_exporter.
-                let kind = reply.and_then(|reply| string_variant(&reply)).unwrap_or_default();
-                self.types.insert(row.name.clone(), kind);
+            let calls: Vec<Call<'_>> = unknown
+                .iter()
+                .flat_map(|row| FACTS.map(|property| property_call(&row.object_path, property)))
+                .collect();
+            let mut replies = connection.call(&calls).await?.into_iter();
+            // A unit may vanish between the two calls: it then has no type, as in node_exporter.
+            let mut text = || replies.next().and_then(|reply| string_variant(&reply.ok()?).ok()).unwrap_or_default();
+            for row in unknown {
+                let facts = Facts { kind: text(), control_group: text() };
+                self.facts.insert(row.name.clone(), facts);
             }
         }
         for row in rows {
-            if let Some(kind) = self.types.get(&row.name) {
-                row.kind.clone_from(kind);
+            if let Some(facts) = self.facts.get(&row.name) {
+                row.kind.clone_from(&facts.kind);
+                row.control_group.clone_from(&facts.control_group);
             }
         }
         Ok(())
@@ -152,10 +167,13 @@ fn manager_call(member: &'static str, lists: &[&[&str]]) -> Call<'static> {
     }
 }
 
-fn type_call(object_path: &str) -> Call<'_> {
+/// The properties of a service that make up [`Facts`], in that order.
+const FACTS: [&str; 2] = ["Type", "ControlGroup"];
+
+fn property_call<'a>(object_path: &'a str, property: &str) -> Call<'a> {
     let mut body = Encoder::new();
     body.string("org.freedesktop.systemd1.Service");
-    body.string("Type");
+    body.string(property);
     Call {
         destination: DESTINATION,
         path: object_path,
@@ -169,6 +187,6 @@ fn string_variant(reply: &message::Message) -> Result<String, DbusError> {
     let mut body = reply.body("v")?;
     match body.signature()? {
         "s" => Ok(body.string()?.to_owned()),
-        _ => Err(DbusError::Malformed("the service type is no string")),
+        _ => Err(DbusError::Malformed("the property is no string")),
     }
 }

@@ -21,6 +21,7 @@ pub(crate) enum Answer {
 /// A method call that arrived.
 pub(crate) struct Request {
     pub(crate) serial: u32,
+    pub(crate) path: String,
     pub(crate) member: String,
     pub(crate) body: Vec<u8>,
 }
@@ -126,7 +127,7 @@ fn read_request(reader: &mut impl Read) -> std::io::Result<Request> {
     reader.read_exact(&mut fields)?;
     let mut body = vec![0; body_bytes];
     reader.read_exact(&mut body)?;
-    let (mut at, mut member) = (0, String::new());
+    let (mut at, mut path, mut member) = (0, String::new(), String::new());
     while at < fields_bytes {
         let (code, kind) = (fields[at], fields[at + 2]);
         at += 4;
@@ -134,12 +135,15 @@ fn read_request(reader: &mut impl Read) -> std::io::Result<Request> {
             b'g' => (usize::from(fields[at]), 1),
             _ => (u32::from_le_bytes(fields[at..at + 4].try_into().unwrap()) as usize, 4),
         };
-        if code == 3 {
-            member = String::from_utf8(fields[at + 4..at + 4 + length].to_vec()).unwrap();
+        let text = || String::from_utf8(fields[at + 4..at + 4 + length].to_vec()).unwrap();
+        match code {
+            1 => path = text(),
+            3 => member = text(),
+            _ => {}
         }
         at = (at + prefix + length + 1).next_multiple_of(8);
     }
-    Ok(Request { serial, member, body })
+    Ok(Request { serial, path, member, body })
 }
 
 /// A marshalled string, for the start of a body.
@@ -196,7 +200,8 @@ pub(crate) fn unit_list(units: &[(&str, &str, &str)]) -> Vec<u8> {
             list.resize(list.len().next_multiple_of(4), 0);
             list.extend_from_slice(&string(value));
         };
-        for value in [name, "A description", load_state, active_state, "running", "", "/unit/object"] {
+        let object = format!("/unit/{}", crate::vpn_host::object(name));
+        for value in [name, "A description", load_state, active_state, "running", "", &object] {
             text(&mut list, value);
         }
         list.resize(list.len().next_multiple_of(4), 0);
@@ -226,7 +231,13 @@ pub(crate) fn typical_systemd(request: &Request) -> Answer {
                 [("wg-quick@wg0.service", "loaded", "active"), ("openvpn@server.service", "loaded", "reloading")];
             reply(serial, UNIT_LIST, &unit_list(&units))
         }
-        "Get" => reply(serial, "v", &[&[1, b's', 0, 0][..], &string("oneshot")].concat()),
+        "Get" => reply(serial, "v", &[&[1, b's', 0, 0][..], &string(&property(request))].concat()),
         other => error(serial, "org.freedesktop.DBus.Error.UnknownMethod", other),
     })
+}
+
+/// The value of a property that was asked for. All units stand in one control group.
+fn property(request: &Request) -> String {
+    let asks_for = |name: &str| request.body.windows(name.len()).any(|window| window == name.as_bytes());
+    if asks_for("ControlGroup") { "/system.slice/typical.service".to_owned() } else { "oneshot".to_owned() }
 }

@@ -4,18 +4,20 @@
 
 use std::path::{Path, PathBuf};
 
-use mect_exporter::collect::{Collector, Setup};
-use mect_exporter::config::{UnitMap, Uplink};
+use std::time::Duration;
+
+use mect_exporter::collect::{BUDGET, Collector, Setup};
+use mect_exporter::config::{PerPeer, UnitMap, Uplink};
 use mect_exporter::root::Root;
 
-use crate::fake_bus::{FakeBus, typical_systemd};
+use crate::vpn_host::VpnHost;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
 async fn collect(root: &Path, bus: &Path) -> String {
-    collector(root, bus).collect().await.page
+    collector(root, bus).collect(BUDGET).await.page.text().to_owned()
 }
 
 fn collector(root: &Path, bus: &Path) -> Collector {
@@ -24,12 +26,22 @@ fn collector(root: &Path, bus: &Path) -> Collector {
         bus: Ok(bus.to_owned()),
         services: UnitMap::built_in(),
         uplink: Uplink::default(),
+        certificates: Vec::new(),
+        per_peer: PerPeer::Off,
+        data_window: Duration::from_secs(300),
     })
 }
 
 /// Replaces what differs from host to host and from run to run.
 fn normalise(page: &str) -> String {
-    let volatile_value = ["node_filesystem_", "node_time_seconds", "process_", "vpn_exporter_sampler_duration_seconds"];
+    let volatile_value = [
+        "node_filesystem_",
+        "node_time_seconds",
+        "process_",
+        "vpn_exporter_sampler_duration_seconds",
+        "vpn_openvpn_status_t",
+        "vpn_wireguard_latest",
+    ];
     let volatile_labels = ["node_uname_info", "vpn_exporter_build_info"];
     page.lines()
         .map(|line| {
@@ -49,8 +61,13 @@ fn normalise(page: &str) -> String {
 
 #[tokio::test]
 async fn the_page_of_the_fixture_host_is_the_expected_one() {
-    let bus = FakeBus::start(typical_systemd);
-    let page = normalise(&collect(&fixtures().join("root"), &bus.socket()).await);
+    let host = VpnHost::start();
+    let mut collector = host.collector(PerPeer::Off);
+    // Only the second page can say that data moves.
+    collector.collect(BUDGET).await;
+    host.traffic();
+    let collected = collector.collect(BUDGET).await;
+    let page = normalise(collected.page.text());
     let expected_file = fixtures().join("page.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&expected_file, &page).unwrap();
@@ -60,6 +77,33 @@ async fn the_page_of_the_fixture_host_is_the_expected_one() {
         assert_eq!(got, want, "line {} of {}", line + 1, expected_file.display());
     }
     assert_eq!(page.lines().count(), expected.lines().count());
+
+    let gaps: Vec<&String> = collected.services.iter().flat_map(|seen| &seen.reading.gaps).collect();
+    assert!(gaps.is_empty(), "{gaps:?}");
+}
+
+/// A host with two CPUs and every kind of service has no more than is allowed.
+#[tokio::test]
+async fn a_full_host_stays_within_its_budget() {
+    let host = VpnHost::start();
+    let page = host.collector(PerPeer::Off).collect(BUDGET).await.page.text().to_owned();
+    let series = page.lines().filter(|line| !line.starts_with('#')).count();
+    assert!(series <= 120, "{series} series");
+    assert!(page.len() <= 20 * 1024, "{} bytes", page.len());
+}
+
+/// Nothing that a client could be known by: names, addresses and keys of the fixture.
+#[tokio::test]
+async fn nothing_on_the_page_tells_who_is_connected() {
+    let host = VpnHost::start();
+    for per_peer in [PerPeer::Off, PerPeer::Hashed] {
+        let page = host.collector(per_peer).collect(BUDGET).await.page.text().to_owned();
+        for secret in ["laptop", "phone", "192.0.2.", "2001:db8", "b85996fe", "love@x", "10.8.0."] {
+            assert!(!page.contains(secret), "{secret}: {page}");
+        }
+        let shown = page.lines().filter(|line| line.contains("peer=") || line.contains("client=")).count();
+        assert_eq!(shown, if per_peer == PerPeer::Off { 0 } else { 3 * 2 + 2 * 2 }, "{page}");
+    }
 }
 
 #[tokio::test]
@@ -70,7 +114,7 @@ async fn a_host_without_anything_still_gets_a_page() {
         let line = format!("vpn_exporter_sampler_success{{sampler=\"{sampler}\"}} 0\n");
         assert!(page.contains(&line), "{line}{page}");
     }
-    assert!(page.contains("vpn_exporter_sampler_success{sampler=\"time\"} 1\n"));
+    assert!(page.contains("\nnode_time_seconds "));
     assert!(!page.contains("node_cpu"));
 }
 
@@ -81,7 +125,7 @@ async fn a_failure_is_told_when_it_comes_and_when_it_goes() {
     let file = host.path().join("proc/loadavg");
     let mut collector = collector(host.path(), Path::new("/nonexistent/bus"));
     let mut notices = async || -> Vec<String> {
-        collector.collect().await.notices.into_iter().filter(|notice| notice.contains(" load ")).collect()
+        collector.collect(BUDGET).await.notices.into_iter().filter(|notice| notice.contains(" load ")).collect()
     };
     assert!(notices().await[0].starts_with("sampler load failed: cannot read"));
     assert!(notices().await.is_empty());

@@ -4,8 +4,14 @@
 
 mod bus;
 mod daemon;
+mod exposure;
 mod fake_bus;
+mod formats;
 mod golden;
+mod odd_hosts;
 mod program;
+mod real_host;
 mod real_node_exporter;
 mod settings;
+mod tls;
+mod vpn_host;

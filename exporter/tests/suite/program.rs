@@ -11,6 +11,8 @@ pub(crate) struct Program {
     log: BufReader<ChildStderr>,
     /// Where it listens, as its start message says.
     pub(crate) address: String,
+    /// What it said until then.
+    pub(crate) said: String,
 }
 
 /// The program with an environment that holds nothing of the tester's.
@@ -31,10 +33,15 @@ impl Program {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        let address = line.split_once("listening on http://").unwrap_or_else(|| panic!("{line}")).1.trim().to_owned();
-        Self { child, log, address }
+        let mut said = String::new();
+        let address = loop {
+            let start = said.len();
+            assert!(log.read_line(&mut said).unwrap() > 0, "it has ended: {said}");
+            if let Some((_, address)) = said[start..].split_once("listening on http") {
+                break address.trim_start_matches("s://").trim_start_matches("://").trim().to_owned();
+            }
+        };
+        Self { child, log, address, said }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -94,7 +101,7 @@ impl Response {
 }
 
 /// Sends a request and reads one answer, as long as its `Content-Length` says.
-pub(crate) fn exchange(stream: &mut TcpStream, head: &str) -> Response {
+pub(crate) fn exchange(stream: &mut (impl Read + Write), head: &str) -> Response {
     stream.write_all(head.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     let mut byte = [0];
@@ -109,6 +116,11 @@ pub(crate) fn exchange(stream: &mut TcpStream, head: &str) -> Response {
         let length = response.header("content-length").unwrap().parse().unwrap();
         let mut body = vec![0; length];
         stream.read_exact(&mut body).unwrap();
+        if response.header("content-encoding") == Some("gzip") {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
+            body = plain;
+        }
         response.body = String::from_utf8(body).unwrap();
     }
     response

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use crate::program::{Program, command};
+use crate::tls::Certificate;
 
 /// Runs it to its end: exit status, standard output, standard error.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
@@ -39,6 +40,31 @@ fn a_public_address_needs_a_token() {
         assert_eq!(run(&["check-config", "--listen", address], &[("AGENT_API_KEY", "x")]).0, 0);
     }
     assert_eq!(run(&["check-config", "--listen", "[::ffff:127.0.0.1]:0"], &[]).0, 0);
+}
+
+#[test]
+fn a_public_address_with_tls_needs_no_token_but_says_what_that_means() {
+    let certificate = Certificate::make("localhost");
+    let (_dir, path) = file(&certificate.settings(""));
+    let program = Program::start(&["--config", &path, "--listen", "0.0.0.0:0"], &[]);
+    assert!(program.said.contains("anyone may ask"), "{}", program.said);
+}
+
+/// What is wrong with a certificate is said before anybody connects.
+#[test]
+fn a_certificate_that_cannot_be_used_is_named() {
+    let (one, other) = (Certificate::make("localhost"), Certificate::make("localhost"));
+    for (cert, key, says) in [
+        (one.cert(), other.key(), "does not fit the key"),
+        (one.key(), one.key(), "holds no certificate in PEM"),
+        (one.cert(), one.cert(), "holds no private key in PEM"),
+        ("/nonexistent.pem".into(), one.key(), "/nonexistent.pem: tls.cert: cannot be read"),
+    ] {
+        let (_dir, path) = file(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}\n"));
+        let (code, _, said) = run(&["--config", &path, "--listen", "127.0.0.1:0"], &[]);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(says), "{says}: {said}");
+    }
 }
 
 #[test]
@@ -94,7 +120,15 @@ fn the_example_file_holds_the_defaults() {
     let (_dir, path) = file(&settings.replace("token_file = ", "# token_file = "));
     let (code, shown, said) = run(&["check-config", "--config", &path], &[]);
     assert_eq!(code, 0, "{said}\n{settings}");
-    for part in ["wg-quick@*.service", "openvpn-server@*.service", "x-ui.service", "eth0", "1000 Mbit/s"] {
+    for part in [
+        "wg-quick@*.service",
+        "openvpn-server@*.service",
+        "x-ui.service",
+        "eth0",
+        "1000 Mbit/s",
+        "with certificates of clients",
+        "2001:db8::/32",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 }
@@ -115,4 +149,24 @@ fn a_unit_that_the_operator_names_needs_no_systemd_to_be_configured() {
     let (_dir, path) = file("[services]\nmyvpn = \"wg\"\n");
     let program = Program::start(&["--config", &path], &[("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")]);
     assert!(program.metrics().contains("vpn_exporter_sampler_success{sampler=\"systemd\"} 0\n"));
+}
+
+#[test]
+fn the_health_check_tells_a_living_exporter_from_none() {
+    let program = Program::start(&[], &[("AGENT_API_KEY", "0123456789abcdef0123456789abcdef")]);
+    let address = program.address.clone();
+    assert_eq!(run(&["healthcheck", "--listen", &address], &[]).0, 0);
+    drop(program);
+
+    let certificate = Certificate::make("localhost");
+    let (_dir, path) = file(&certificate.settings(""));
+    let program = Program::start(&["--config", &path], &[]);
+    let ask = || run(&["healthcheck", "--config", &path, "--listen", &program.address], &[]).0;
+    assert_eq!(ask(), 0);
+    program.signal("STOP");
+    assert_eq!(ask(), 1, "it hangs");
+    program.signal("CONT");
+    drop(program);
+    let (code, _, said) = run(&["healthcheck", "--listen", &address], &[]);
+    assert!(code == 1 && said.contains("no exporter answers"), "{code} {said}");
 }

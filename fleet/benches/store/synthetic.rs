@@ -84,8 +84,8 @@ impl Host {
         };
         let samples = u32::from(matches!(outcome, Outcome::Up(_))) * 96;
         let report = Report { server: self.id, at, duration_ms, samples, outcome };
-        let transition = self.standing.observe(&Rule::default(), &report);
-        Record { report, standing: self.standing.clone(), transition }
+        let transition = self.standing.observe(&Rule::default(), &report, None);
+        Record { report, standing: self.standing.clone(), transition, epoch: 0 }
     }
 
     fn reading(&mut self) -> Reading {
@@ -96,7 +96,7 @@ impl Host {
         self.sessions = (0.97 * self.sessions + 0.03 * (120.0 + 60.0 * wave) + 4.0 * (random.unit() - 0.5)).max(0.0);
         let receive = self.rate * (1.0 + 0.5 * wave) * (0.85 + 0.3 * random.unit());
         let transmit = receive * (0.9 + 0.1 * random.unit());
-        let unit = |service, unit: &str| ServiceReading { service, unit: unit.into(), active: true };
+        let unit = |service, unit: &str| ServiceReading { service, unit: unit.into(), active: true, rung: Some(5) };
         Reading {
             cpu: Some(self.cpu as f32),
             ram: Some(self.ram as f32),
@@ -110,6 +110,7 @@ impl Host {
                 unit(Service::Squid, "squid.service"),
                 unit(Service::Xray, "x-ui.service"),
             ]),
+            services_unknown: false,
         }
     }
 }
@@ -128,6 +129,7 @@ pub(crate) fn registrations(count: usize) -> Vec<Registration> {
         country: "Germany".into(),
         region: "Hesse".into(),
         city: "Frankfurt am Main".into(),
+        ..Place::default()
     };
     (0..count).map(|n| Registration { place: place.clone(), ..story::registration(n) }).collect()
 }

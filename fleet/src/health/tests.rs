@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 const OK: Event = Event::Succeeded { impaired: false };
 const IMPAIRED: Event = Event::Succeeded { impaired: true };
-const FAIL: Event = Event::Failed(FailureReason::ConnRefused);
-const LOCAL: Event = Event::Failed(FailureReason::Local);
+const FAIL: Event = Event::Failed(FailureReason::ConnRefused, None);
+const LOCAL: Event = Event::Failed(FailureReason::Local, None);
 
 fn server() -> ServerId {
     "srv-abcdefgh".parse().unwrap()
@@ -44,6 +44,15 @@ fn three_failures_in_a_row_mean_down_and_two_successes_mean_back() {
 #[test]
 fn a_server_that_never_answered_goes_down_too() {
     assert_eq!(run(HealthState::default(), 120, &[FAIL, FAIL, FAIL, FAIL]).1, [Health::Down]);
+}
+
+#[test]
+fn a_return_is_remembered_until_the_next_fall() {
+    let (state, _) = run(HealthState::default(), 120, &[OK, IMPAIRED]);
+    assert_eq!(state.recovered_at, None, "never down");
+    let (state, _) = run(HealthState::default(), 120, &[FAIL, FAIL, FAIL, OK, OK, IMPAIRED, OK, OK]);
+    assert_eq!(state.recovered_at, Some(Timestamp::from_secs(5 * 120)), "losing a service is no fall");
+    assert_eq!(run(state, 120, &[FAIL, FAIL, FAIL]).0.recovered_at, None);
 }
 
 #[test]
@@ -122,4 +131,14 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_silence_that_is_doubted_marks_and_one_that_is_not_fells() {
+    let active = run(HealthState::default(), 120, &[OK]).0;
+    let silent = |doubt| Event::Failed(FailureReason::Silent, doubt);
+    let (state, entered) = run(active, 240, &[silent(Some(Doubt::NoWitness)), silent(Some(Doubt::Mass))]);
+    assert_eq!((state.health, state.unverified, entered), (Health::Active, true, vec![]));
+    let (state, entered) = run(state, 240, &[silent(None)]);
+    assert_eq!((state.unverified, entered), (false, vec![Health::Down]));
 }

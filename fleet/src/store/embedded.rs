@@ -12,8 +12,10 @@
 //! | `document` | servers, users, sessions and transitions as versioned JSON |
 //! | `standing` | standings with what decides which of two is newer |
 //! | `row`, `block` | the two forms of a point: a row in the tail, a column block per server and day |
-//! | `inventory`, `recorder`, `history`, `accounts` | one role each |
+//! | `inventory`, `recorder`, `history`, `accounts`, `journal`, `transfer` | one role each |
 //! | `seal`, `retain` | the two halves of maintenance |
+//! | `backup`, `restore` | all of it to an archive, and back |
+//! | `inspect` | what a data directory is like, without changing it |
 //!
 //! Knows nothing of schedules, pages or configuration: the data directory and the clock are handed in.
 
@@ -27,18 +29,26 @@ use tokio::task::spawn_blocking;
 use super::{Result, StoreError};
 
 mod accounts;
+mod backup;
 mod block;
 mod document;
 mod error;
 mod file;
 mod history;
+mod inspect;
 mod inventory;
+mod journal;
 mod recorder;
+mod restore;
 mod retain;
 mod row;
 mod seal;
 mod standing;
 mod tables;
+mod transfer;
+
+pub use inspect::{Inspection, inspect};
+pub use restore::{Restored, restore};
 
 /// Default of [`Options::cache_bytes`]. The inner pages of the trees of 1,000 servers fit several times over; beyond,
 /// the operating system's page cache serves as well, at a copy per page.
@@ -77,6 +87,15 @@ impl Embedded {
     pub fn open(data_dir: &Path, options: Options) -> Result<Self> {
         let file = file::DataFile::open(data_dir, options)?;
         Ok(Self { file: Arc::new(file), writer: Arc::default(), maintaining: Mutex::default() })
+    }
+
+    /// True when `data_dir` holds a store.
+    ///
+    /// # Errors
+    /// The directory may not be looked into.
+    pub fn exists(data_dir: &Path) -> Result<bool> {
+        let unusable = |error| StoreError::DataDir { path: data_dir.display().to_string(), error };
+        file::path_in(data_dir).try_exists().map_err(unusable)
     }
 
     /// Runs `work` on a snapshot.

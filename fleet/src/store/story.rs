@@ -7,14 +7,18 @@
 use crate::health::Rule;
 use crate::reading::{Reading, Service, ServiceReading};
 use crate::report::{Failure, FailureReason, Outcome, Report};
-use crate::server::{FlagsPatch, Place, Server, ServerId};
+use crate::server::{Place, Server, ServerId};
 use crate::store::{Record, Registration, Store};
 use crate::time::Timestamp;
 use crate::view::Standing;
 
 mod accounts;
 mod history;
+mod intent;
 mod inventory;
+mod journal;
+mod series;
+mod transfer;
 
 /// Tells the story to an empty store.
 ///
@@ -23,7 +27,11 @@ mod inventory;
 pub async fn tell(store: Store) {
     inventory::tell(&store).await;
     history::tell(&store).await;
+    series::tell(&store).await;
     accounts::tell(&store).await;
+    journal::tell(&store).await;
+    intent::tell(&store).await;
+    transfer::tell(&store).await;
 }
 
 /// What discovery would say of the server number `n`.
@@ -33,15 +41,19 @@ pub fn registration(n: usize) -> Registration {
         ip: format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255),
         hostname: format!("host-{n}"),
         place,
-        flags: FlagsPatch::default(),
-        is_static: false,
+        ..Registration::default()
     }
 }
 
 /// A heartbeat whose numbers follow from `n`. Every third one misses values, as first scrapes do.
 pub fn heartbeat(n: u32) -> Outcome {
     let known = !n.is_multiple_of(3);
-    let unit = ServiceReading { service: Service::WireGuard, unit: "wg-quick@wg0.service".into(), active: true };
+    let unit = ServiceReading {
+        service: Service::WireGuard,
+        unit: "wg-quick@wg0.service".into(),
+        active: true,
+        rung: Some(5),
+    };
     Outcome::Up(Reading {
         cpu: known.then_some(f32_of_steps(n % 10_001)),
         ram: Some(f32_of_steps(n / 7 % 10_001)),
@@ -50,6 +62,7 @@ pub fn heartbeat(n: u32) -> Outcome {
         transmit_bytes_per_second: Some(f64::from(n)),
         sessions: Some(n % 500),
         services: Box::new([unit]),
+        services_unknown: false,
     })
 }
 
@@ -62,8 +75,8 @@ pub fn failed() -> Outcome {
 pub fn observe(standing: &mut Standing, server: ServerId, at: Timestamp, outcome: Outcome) -> Record {
     let samples = u32::from(matches!(outcome, Outcome::Up(_))) * 80;
     let report = Report { server, at, duration_ms: 12, samples, outcome };
-    let transition = standing.observe(&Rule::default(), &report);
-    Record { report, standing: standing.clone(), transition }
+    let transition = standing.observe(&Rule::default(), &report, None);
+    Record { report, standing: standing.clone(), transition, epoch: 0 }
 }
 
 fn f32_of_steps(steps: u32) -> f32 {

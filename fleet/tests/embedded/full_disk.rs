@@ -44,7 +44,7 @@ async fn fill(dir: &Path) {
     let failed = loop {
         let batch = batch(server, &mut standing, stored);
         match store.record(Arc::clone(&batch)).await {
-            Ok(()) => stored += BATCH,
+            Ok(_) => stored += BATCH,
             Err(error) => {
                 assert!(matches!(error, StoreError::Backend(_)), "{error:?}");
                 break batch;

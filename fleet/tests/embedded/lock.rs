@@ -60,5 +60,5 @@ fn a_directory_that_cannot_be_made_is_an_error() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("file");
     std::fs::write(&file, "").unwrap();
-    assert!(matches!(try_open(&file.join("data")), Err(StoreError::Backend(_))));
+    assert!(matches!(try_open(&file.join("data")), Err(StoreError::DataDir { .. })));
 }

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use mect_fleet::store::embedded::{Embedded, Options};
 use mect_fleet::store::{Result, Store, story};
 
+mod audit;
+mod backup;
 mod crash;
 mod damage;
 mod full_disk;
+mod inspect;
 mod lock;
 mod slices;
 

@@ -3,7 +3,7 @@
 use mect_fleet::store::{Accounts, StoreError};
 use mect_fleet::{Role, Timestamp, User};
 
-use crate::auth::password::{self, PasswordError, Passwords, WeakPassword};
+use crate::auth::password::{NewPasswordError, Passwords};
 use crate::secret::Secret;
 
 /// Name of the first account.
@@ -25,57 +25,60 @@ pub enum FirstAdminError {
     /// The given password breaks the rules for passwords.
     #[error("the given password for `{USERNAME}` is refused: {0}")]
     Refused(String),
+    /// The drawn password could not be told.
+    #[error("the first password cannot be printed, so no account was made: {0}")]
+    Untold(#[source] std::io::Error),
     /// Hashing failed.
     #[error("{0}")]
     Hash(String),
 }
 
-impl From<WeakPassword> for FirstAdminError {
-    fn from(weak: WeakPassword) -> Self {
-        Self::Refused(weak.to_string())
-    }
-}
-
-impl From<PasswordError> for FirstAdminError {
-    fn from(error: PasswordError) -> Self {
-        Self::Hash(error.to_string())
+impl From<NewPasswordError> for FirstAdminError {
+    fn from(error: NewPasswordError) -> Self {
+        match error {
+            NewPasswordError::Weak(weak) => Self::Refused(weak.to_string()),
+            NewPasswordError::Failed(error) => Self::Hash(error.to_string()),
+        }
     }
 }
 
 /// When there is no user at all, makes the superadmin `admin`, who must change the password at the first login.
 ///
-/// The password is `given`, or drawn at random. A drawn one is returned, to be printed once; it is kept nowhere.
+/// The password is `given`, or drawn at random. A drawn one is handed to `tell` before the account exists; it is kept
+/// nowhere.
 ///
 /// # Errors
-/// The store or the random source failed, or the given password breaks the rules.
+/// The store, the random source or `tell` failed, or the given password breaks the rules. No account was made.
 pub async fn ensure_first_admin(
     accounts: &dyn Accounts,
     given: Option<Secret>,
-) -> Result<Option<Secret>, FirstAdminError> {
+    tell: impl FnOnce(&Secret) -> std::io::Result<()>,
+) -> Result<(), FirstAdminError> {
     if !accounts.users().await?.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
-    let drawn = if given.is_none() { Some(draw()?) } else { None };
-    let Some(password) = given.as_ref().or(drawn.as_ref()) else { return Ok(None) };
-    password::check(USERNAME, password, None)?;
-    let user = User {
-        username: USERNAME.to_owned(),
-        password_hash: Passwords::new().hash(password).await?,
-        role: Role::Superadmin,
-        must_change_password: true,
-        epoch: 0,
-        created_at: Timestamp::now(),
+    let (password, is_drawn) = match given {
+        Some(password) => (password, false),
+        None => (draw()?, true),
     };
+    let password_hash = Passwords::new().hash_new(USERNAME, &password, None).await?;
+    let user = User::new(USERNAME, password_hash, Role::Superadmin, Timestamp::now());
+    let user = User { must_change_password: true, ..user };
+    if is_drawn {
+        tell(&password).map_err(FirstAdminError::Untold)?;
+    }
     match accounts.create_user(user).await {
-        Ok(()) => Ok(drawn),
-        // Another instance was quicker: its password counts.
-        Err(StoreError::Conflict(_)) => Ok(None),
+        Ok(()) => Ok(()),
+        Err(StoreError::Conflict(_)) => {
+            tracing::warn!("another collector made the first account at the same moment; its password counts");
+            Ok(())
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Four groups of five characters, for example `k7m2p-…`.
-fn draw() -> Result<Secret, getrandom::Error> {
+pub(crate) fn draw() -> Result<Secret, getrandom::Error> {
     let mut bytes = [0u8; PASSWORD_CHARACTERS];
     getrandom::fill(&mut bytes)?;
     let characters: Vec<char> =
@@ -92,7 +95,7 @@ mod tests {
     fn drawn_passwords_are_readable_and_differ() {
         let password = draw().unwrap();
         assert_eq!(password.expose().len(), PASSWORD_CHARACTERS + 3);
-        assert_eq!(password::check(USERNAME, &password, None), Ok(()));
+        assert_eq!(crate::auth::password::check(USERNAME, &password, None), Ok(()));
         assert_ne!(password, draw().unwrap());
     }
 }

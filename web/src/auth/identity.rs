@@ -5,26 +5,73 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, header};
-use mect_fleet::{Role, Timestamp, User};
+use mect_fleet::{ApiToken, Role, Scope, Timestamp, User};
 
 use crate::app::App;
+use crate::auth::api_token;
+use crate::auth::token::Claims;
 use crate::error::Error;
-use crate::secret::Secret;
 
 /// The user behind a request. Put into the request by [`crate::access::guard`]; a handler that asks for it on a
 /// public route gets 401.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity(Arc<User>);
+pub(crate) struct Identity {
+    user: Arc<User>,
+    via: Via,
+    misses_codes: bool,
+}
+
+/// What the request showed.
+#[derive(Debug, Clone)]
+pub(crate) enum Via {
+    /// An access token of a sign-in.
+    Bearer(Arc<Claims>),
+    /// A browser's session.
+    Session,
+    /// A token for programs.
+    ApiToken(Arc<ApiToken>),
+}
 
 impl Identity {
-    /// The account, at most two seconds old.
+    /// The account, at most two seconds old; older while the store is away.
     pub(crate) fn user(&self) -> &User {
-        &self.0
+        &self.user
     }
 
-    /// True when the user may do what `role` may.
+    /// What it was shown by.
+    pub(crate) fn via(&self) -> &Via {
+        &self.via
+    }
+
+    /// False for an account that must do something first, such as choosing a password of its own.
+    pub(crate) fn is_in_order(&self) -> bool {
+        !self.user.must_change_password && !self.misses_codes
+    }
+
+    /// True when the user may do what `role` may, whatever the token is for.
     pub(crate) fn may(&self, role: Role) -> bool {
-        self.0.role >= role
+        self.user.role >= role
+    }
+
+    /// True when no API token narrows what the user may do, or one that is good for `scope`.
+    pub(crate) fn has_scope(&self, scope: Scope) -> bool {
+        match &self.via {
+            Via::ApiToken(token) => token.may(scope),
+            Via::Bearer(_) | Via::Session => true,
+        }
+    }
+
+    /// True when the user signed in, other than by an API token.
+    pub(crate) fn signed_in(&self) -> bool {
+        !matches!(self.via, Via::ApiToken(_))
+    }
+
+    /// For the audit: the user, and the API token if it was one.
+    pub(crate) fn name(&self) -> String {
+        match &self.via {
+            Via::ApiToken(token) => format!("{}/{}", self.user.username, token.name),
+            Via::Bearer(_) | Via::Session => self.user.username.clone(),
+        }
     }
 }
 
@@ -37,43 +84,34 @@ impl<S: Sync> FromRequestParts<S> for Identity {
 
 /// Who sent these headers: a bearer token if there is one, else a session cookie.
 pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Identity, Error> {
-    let (username, epoch) = match headers.get(header::AUTHORIZATION) {
+    let now = Timestamp::now();
+    let (username, epoch, via) = match headers.get(header::AUTHORIZATION) {
         Some(value) => {
-            let token = value.to_str().ok().and_then(bearer).ok_or(Error::InvalidCredentials)?;
-            let claims = app.tokens.verify(token).ok_or(Error::InvalidCredentials)?;
-            (claims.sub, claims.epoch)
+            let bearer = value.to_str().ok().and_then(bearer).ok_or(Error::InvalidCredentials)?;
+            if let Some(digest) = api_token::digest(bearer) {
+                let token = app.users.api_token(&digest, now).await?.ok_or(Error::InvalidCredentials)?;
+                (token.username.clone(), None, Via::ApiToken(token))
+            } else {
+                let claims = app.tokens.verify(bearer).ok_or(Error::InvalidCredentials)?;
+                if app.users.is_revoked(&claims, now).await? {
+                    return Err(Error::InvalidCredentials);
+                }
+                (claims.sub.clone(), Some(claims.epoch), Via::Bearer(claims))
+            }
         }
         None => {
             let digest = app.cookies.digest(headers).ok_or(Error::NotAuthenticated)?;
-            let session = app.users.accounts().session(&digest, Timestamp::now()).await?;
+            let session = app.users.session(&digest, now).await?;
             let session = session.ok_or(Error::InvalidCredentials)?;
-            (session.username, session.epoch)
+            (session.username.clone(), Some(session.epoch), Via::Session)
         }
     };
     match app.users.find(&username).await? {
-        Some(user) if user.epoch == epoch => Ok(Identity(user)),
+        Some(user) if epoch.is_none_or(|epoch| epoch == user.epoch) && !user.disabled => {
+            Ok(Identity { misses_codes: app.settings.misses_codes(&user), user, via })
+        }
         _ => Err(Error::InvalidCredentials),
     }
-}
-
-/// The user of that name and password, read afresh.
-pub(crate) async fn sign_in(app: &App, username: &str, password: &Secret) -> Result<User, Error> {
-    let user = app.users.accounts().user(username).await?;
-    let hash = user.as_ref().map(|user| user.password_hash.as_str());
-    if !app.passwords.verify(password, hash).await? {
-        return Err(Error::WrongLogin);
-    }
-    user.ok_or(Error::WrongLogin)
-}
-
-/// Replaces the password of `user`, who proves to know the current one. Returns the user of the new epoch.
-pub(crate) async fn change_password(app: &App, user: &User, current: &Secret, new: &Secret) -> Result<User, Error> {
-    if !app.passwords.verify(current, Some(&user.password_hash)).await? {
-        return Err(Error::WrongCurrentPassword);
-    }
-    crate::auth::password::check(&user.username, new, Some(current))?;
-    let hash = app.passwords.hash(new).await?;
-    Ok(app.users.set_password(user, hash).await?)
 }
 
 /// The token of a `Bearer` header; the scheme's case does not matter (RFC 9110, section 11.1).

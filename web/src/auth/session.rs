@@ -4,10 +4,16 @@ use http::{HeaderMap, HeaderValue, header};
 use mect_fleet::{Session, Timestamp, User};
 use sha2::{Digest, Sha256};
 
+use crate::auth::hex;
+use crate::client::ClientAddress;
 use crate::secret::Secret;
 use crate::settings::Settings;
 
 const SECRET_BYTES: usize = 32;
+/// Of a mark: nobody has so many sessions that two share one.
+const MARK_BYTES: usize = 8;
+/// Tells marks from digests of anything else.
+const MARK_DOMAIN: &[u8] = b"mect session mark";
 
 /// Makes and reads the session cookie.
 pub(crate) struct Cookies {
@@ -60,7 +66,12 @@ impl Cookies {
 }
 
 /// A new session of `user`, and the secret for its cookie.
-pub(crate) fn open(user: &User, settings: &Settings, now: Timestamp) -> Result<(Session, Secret), getrandom::Error> {
+pub(crate) fn open(
+    user: &User,
+    settings: &Settings,
+    client: ClientAddress,
+    now: Timestamp,
+) -> Result<(Session, Secret), getrandom::Error> {
     let mut bytes = [0u8; SECRET_BYTES];
     getrandom::fill(&mut bytes)?;
     let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -70,8 +81,14 @@ pub(crate) fn open(user: &User, settings: &Settings, now: Timestamp) -> Result<(
         epoch: user.epoch,
         created_at: now,
         expires_at: now + settings.session_lifetime,
+        address: client.0.map(|address| address.to_string()).unwrap_or_default(),
     };
     Ok((session, Secret::new(secret)))
+}
+
+/// Names a session of a user in a form: what it is made from cannot be found by it.
+pub(crate) fn mark(digest: &[u8; 32]) -> String {
+    hex::encode(&Sha256::new().chain_update(MARK_DOMAIN).chain_update(digest).finalize()[..MARK_BYTES])
 }
 
 fn digest(secret: &str) -> [u8; 32] {
@@ -93,6 +110,13 @@ mod tests {
         let text = "__Host-mect_session=ab; Path=/; HttpOnly; SameSite=Lax; Max-Age=43200; Secure";
         assert_eq!(header, text);
         assert!(header.is_sensitive());
+    }
+
+    #[test]
+    fn a_mark_tells_nothing_of_what_it_names() {
+        let (one, other) = (mark(&[7; 32]), mark(&[8; 32]));
+        assert!(one.len() == 16 && one != other);
+        assert!(!hex::encode(&[7; 32]).contains(&one) && one != hex::encode(&Sha256::digest([7; 32])[..8]));
     }
 
     #[test]

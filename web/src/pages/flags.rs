@@ -1,5 +1,6 @@
 //! The toggles in the fleet page's rows: `POST /server/{ip}/flags`.
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
@@ -7,9 +8,11 @@ use mect_fleet::{FlagsPatch, Timestamp};
 use serde::Deserialize;
 
 use crate::app::Shared;
+use crate::audit::Change;
 use crate::error::Error;
 use crate::extract::FormBody;
 use crate::pages::local;
+use crate::patience;
 
 /// One pressed button, and where the browser was.
 #[derive(Deserialize)]
@@ -35,7 +38,7 @@ pub(crate) async fn change(
     State(app): State<Shared>,
     ip: Result<Path<String>, PathRejection>,
     FormBody(form): FormBody<FlagsForm>,
-) -> Result<Redirect, Error> {
+) -> Result<(Extension<Change>, Redirect), Error> {
     let Path(ip) = ip?;
     let patch = FlagsPatch {
         gaming: flag(form.flags.gaming.as_deref())?,
@@ -46,8 +49,11 @@ pub(crate) async fn change(
     if patch.is_empty() {
         return Err(Error::NothingToUpdate);
     }
-    app.fleet.set_flags(&ip, patch, Timestamp::now()).await?.ok_or(Error::NoSuchServer)?;
-    Ok(Redirect::to(local(&form.back)))
+    let view = app.fleet.view();
+    let before = view.by_ip(&ip).map(|view| &*view.server);
+    let after = patience::long(app.fleet.set_flags(&ip, patch, Timestamp::now())).await?.ok_or(Error::NoSuchServer)?;
+    let change = Change::of_server("server.edit", before, Some(&after));
+    Ok((Extension(change), Redirect::to(local(&form.back))))
 }
 
 fn flag(text: Option<&str>) -> Result<Option<bool>, Error> {

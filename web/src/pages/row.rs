@@ -1,13 +1,17 @@
 //! One server as a row of the fleet page: every text ready, so that the template only places it.
 
-use mect_fleet::reading::percent;
-use mect_fleet::{Health, Reading, Rule, ServerView, Service, Timestamp};
+use mect_fleet::reading::{RUNGS, percent};
+use mect_fleet::{Health, Period, Reading, Rule, ServerView, Service, Timestamp};
 
 use crate::pages::format;
+use crate::pages::strips::Strip;
 
 /// From here on a load is worth a look, and from the second on a worry.
-const WARM: f64 = 70.0;
-const HOT: f64 = 90.0;
+pub(crate) const WARM: f64 = 70.0;
+pub(crate) const HOT: f64 = 90.0;
+
+/// From this rung on clients can connect.
+const BOUND: u8 = 3;
 
 /// An instant for a `<time>` element.
 pub(crate) struct Moment {
@@ -30,6 +34,8 @@ pub(crate) struct Chip {
     pub(crate) code: &'static str,
     /// Every unit, some units or no unit is active: `on`, `part`, `off`.
     pub(crate) class: &'static str,
+    /// The lowest rung of its units, of five, where the page says.
+    pub(crate) rung: Option<u8>,
     pub(crate) title: String,
 }
 
@@ -56,6 +62,12 @@ pub(crate) struct Row {
     pub(crate) ip: String,
     pub(crate) hostname: String,
     pub(crate) health: &'static str,
+    /// No check for too long.
+    pub(crate) stale: bool,
+    /// Would be down, were its failures not doubted.
+    pub(crate) unverified: bool,
+    /// What the operator wants for a while: the word, and the sentence that explains it.
+    pub(crate) intents: Vec<(&'static str, String)>,
     /// What is wrong, if anything.
     pub(crate) trouble: Option<String>,
     pub(crate) country_code: String,
@@ -68,6 +80,9 @@ pub(crate) struct Row {
     pub(crate) sessions: String,
     pub(crate) heartbeat: Option<Moment>,
     pub(crate) flags: [Flag; 4],
+    pub(crate) tags: Vec<String>,
+    /// The last 30 days, if the store tells.
+    pub(crate) strip: Option<Strip>,
 }
 
 impl Row {
@@ -80,6 +95,9 @@ impl Row {
             ip: server.ip.clone(),
             hostname: server.hostname.clone(),
             health: view.health().name(),
+            stale: view.stale,
+            unverified: view.is_unverified(),
+            intents: intents(view),
             trouble: trouble(view, rule, now),
             country_code: place.country_code.clone(),
             city: if place.city.is_empty() { place.country.clone() } else { place.city.clone() },
@@ -98,8 +116,25 @@ impl Row {
                 Flag { field: "streaming", label: "Streaming", on: server.streaming, title: "Offered for streaming" },
                 Flag { field: "paid", label: "Paid", on: server.paid, title: "For paying clients only" },
             ],
+            tags: server.tags.iter().map(ToString::to_string).collect(),
+            strip: None,
         }
     }
+}
+
+/// What the operator wants of the server, as long as it lasts.
+fn intents(view: &ServerView) -> Vec<(&'static str, String)> {
+    let sentence = |what: &str, period: Option<Period>| match period.and_then(|period| period.until) {
+        Some(until) => format!("{what} until {}", format::utc(until)),
+        None => format!("{what} until an operator ends it"),
+    };
+    let server = &view.server;
+    let draining = view.draining.then(|| ("draining", sentence("New clients go elsewhere", server.draining)));
+    let maintenance =
+        view.in_maintenance.then(|| ("maintenance", sentence("Clients go elsewhere", server.maintenance)));
+    let waiting = "It announced itself: let it in to have it scraped".to_owned();
+    let waiting = server.awaits_approval.then_some(("waits", waiting));
+    [draining, maintenance, waiting].into_iter().flatten().collect()
 }
 
 /// What is known of a place, without saying the same twice (Singapore, Singapore).
@@ -119,7 +154,8 @@ fn trouble(view: &ServerView, rule: &Rule, now: Timestamp) -> Option<String> {
         return Some(match (view.health(), state.since) {
             (Health::Down, Some(since)) => format!("{failure}, down for {}", format::span(now.since(since))),
             _ if failure.reason.is_local() || state.failures == 0 => failure.to_string(),
-            _ => format!("{failure} ({} of {} checks)", state.failures, rule.fall),
+            _ if view.is_unverified() => format!("{failure}; our own network may be to blame"),
+            _ => format!("{failure} ({} of {} checks)", state.counted, rule.fall),
         });
     }
     let reading = standing.reading.as_ref()?;
@@ -138,15 +174,19 @@ fn chips(reading: &Reading, is_current: bool) -> Vec<Chip> {
     let chip = |service: Service| {
         let units: Vec<_> = reading.services.iter().filter(|unit| unit.service == service).collect();
         let active = units.iter().filter(|unit| unit.active).count();
+        let rung = units.iter().filter_map(|unit| unit.rung).min();
+        let word = rung.and_then(|rung| RUNGS.get(usize::from(rung)));
         let class = match active {
             _ if !is_current => "unknown",
             0 => "off",
-            active if active == units.len() => "on",
-            _ => "part",
+            active if active < units.len() => "part",
+            _ if rung.is_some_and(|rung| rung < BOUND) => "part",
+            _ => "on",
         };
         let when = if is_current { "" } else { " at the last heartbeat" };
-        let title = format!("{}: {active} of {} active{when}", service.name(), units.len());
-        (!units.is_empty()).then_some(Chip { code: service.code(), class, title })
+        let reached = word.map_or_else(String::new, |word| format!(", {word}"));
+        let title = format!("{}: {active} of {} active{reached}{when}", service.name(), units.len());
+        (!units.is_empty()).then_some(Chip { code: service.code(), class, rung, title })
     };
     Service::ALL.into_iter().filter_map(chip).collect()
 }

@@ -1,132 +1,208 @@
-//! The bodies of `GET /servers`, rendered once per published view and shared by all readers.
+//! Answers that many readers get: rendered once per published view, and shared.
+//!
+//! The two lists of the old contract, their public form and the loads are kept for as long as their view is the newest
+//! one. What a filter cuts out of them is kept too, as far as a small budget reaches.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use mect_fleet::{FleetView, ServerView};
-use sha2::{Digest, Sha256};
+use mect_fleet::{Fleet, FleetView};
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::error::Error;
-use crate::rest::gzip;
+use crate::rest::loads::{self, Naming};
 use crate::rest::server_json::ServerJson;
+use crate::signature::ListKey;
 
-/// Both lists, each in its newest rendering.
-#[derive(Default)]
+pub(crate) mod body;
+mod conditions;
+pub(crate) mod described;
+mod fields;
+pub(crate) mod filter;
+pub(crate) mod query;
+
+use body::{Body, Terms};
+use fields::Cut;
+use query::ListQuery;
+
+/// Answers to different filters that are kept for one view.
+const MAX_KEPT: usize = 64;
+/// Their size together, before packing. A filter that cuts more out of a large fleet is rendered for each request.
+const MAX_KEPT_BYTES: usize = 32 * 1024 * 1024;
+/// Answers rendered at a time: 50,000 servers keep a processor busy for some 100 ms, and others want theirs too.
+const MAX_RENDERING: usize = 2;
+/// The same for who shows no token: strangers do not keep the others waiting.
+const MAX_RENDERING_PUBLIC: usize = 1;
+/// Who has a token asks whether there is news every time: 304 costs little.
+const PRIVATE: &str = "private, no-cache";
+/// Caches between us and clients without a token may keep the list for so many seconds.
+const PUBLIC: &str = "public, max-age=10";
+
+/// An answer that can be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// Servers, for who has a token.
+    List(ListQuery),
+    /// Servers with all that needs no token.
+    PublicList(ListQuery),
+    /// Loads and scores alone.
+    Loads(Naming),
+}
+
+impl Question {
+    /// Everybody asks it: kept whatever its size.
+    fn is_common(&self) -> bool {
+        match self {
+            Self::List(query) | Self::PublicList(query) => query.is_plain(),
+            Self::Loads(_) => true,
+        }
+    }
+
+    fn caching(&self) -> &'static str {
+        match self {
+            Self::List(_) | Self::Loads(_) => PRIVATE,
+            Self::PublicList(_) => PUBLIC,
+        }
+    }
+
+    fn render(&self, view: &FleetView) -> Result<Vec<u8>, serde_json::Error> {
+        match self {
+            Self::List(query) => render(view, query, ServerJson::of),
+            Self::PublicList(query) => render(view, query, ServerJson::without_token),
+            Self::Loads(naming) => loads::render(view, *naming),
+        }
+    }
+}
+
+/// An answer and the view that it was rendered from.
+pub(crate) struct Answer {
+    pub(crate) body: Arc<Body>,
+    pub(crate) view: Arc<FleetView>,
+}
+
+/// The answers to what is asked of the newest view.
 pub(crate) struct Lists {
-    clients: List,
-    all: List,
+    key: Option<ListKey>,
+    kept: Mutex<Kept>,
+    rendering: Semaphore,
+    rendering_public: Semaphore,
+}
+
+#[derive(Default)]
+struct Kept {
+    view: Arc<FleetView>,
+    answers: HashMap<Question, Arc<OnceCell<Arc<Body>>>>,
+    /// Of those that are not common.
+    bytes: usize,
+    /// The common answers to the view before: what did not change need not be packed again.
+    before: HashMap<Question, Arc<Body>>,
 }
 
 impl Lists {
-    /// The servers for clients, best first.
-    pub(crate) async fn clients(&self, view: &Arc<FleetView>) -> Result<Arc<Body>, Error> {
-        self.clients.body(view, FleetView::ranked).await
+    pub(crate) fn new(key: Option<ListKey>) -> Self {
+        Self {
+            key,
+            kept: Mutex::default(),
+            rendering: Semaphore::new(MAX_RENDERING),
+            rendering_public: Semaphore::new(MAX_RENDERING_PUBLIC),
+        }
     }
 
-    /// Every server, by host name.
-    pub(crate) async fn all(&self, view: &Arc<FleetView>) -> Result<Arc<Body>, Error> {
-        self.all.body(view, FleetView::servers).await
+    /// The answer to `question` as of now. Of those who ask the same at once, one renders and the others wait for it.
+    pub(crate) async fn answer(self: &Arc<Self>, fleet: &Fleet, question: Question) -> Result<Answer, Error> {
+        let (view, cell, before) = self.kept().find(fleet, &question);
+        if let Some(body) = cell.get() {
+            return Ok(Answer { body: Arc::clone(body), view });
+        }
+        let body = cell.get_or_try_init(|| self.render(Arc::clone(&view), question.clone(), before)).await?;
+        let body = Arc::clone(body);
+        self.kept().account(&view, &question, &cell, &body);
+        Ok(Answer { body, view })
     }
-}
 
-#[derive(Default)]
-struct List {
-    newest: Mutex<Option<Arc<Body>>>,
-    /// Held while rendering: the first request of a version works, the others wait for its result.
-    rendering: tokio::sync::Mutex<()>,
-}
-
-impl List {
-    async fn body(
-        &self,
-        view: &Arc<FleetView>,
-        pick: fn(&FleetView) -> &[Arc<ServerView>],
+    async fn render(
+        self: &Arc<Self>,
+        view: Arc<FleetView>,
+        question: Question,
+        before: Option<Arc<Body>>,
     ) -> Result<Arc<Body>, Error> {
-        if let Some(body) = self.newest(view.version()) {
-            return Ok(body);
-        }
-        let _rendering = self.rendering.lock().await;
-        if let Some(body) = self.newest(view.version()) {
-            return Ok(body);
-        }
-        let rendered = Arc::clone(view);
-        // 50,000 servers take some 100 ms: not on a thread that serves others.
-        let body = spawn_blocking(move || Body::render(rendered.version(), pick(&rendered)))
-            .await
-            .map_err(|error| Error::Internal(Box::new(error)))?
-            .map_err(|error| Error::Internal(Box::new(error)))?;
-        let body = Arc::new(body);
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&body));
-        Ok(body)
-    }
-
-    /// A reader that still holds an older view gets the newer list.
-    fn newest(&self, version: u64) -> Option<Arc<Body>> {
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        newest.as_ref().filter(|body| body.version >= version).cloned()
-    }
-}
-
-/// A rendered list.
-pub(crate) struct Body {
-    version: u64,
-    plain: Bytes,
-    /// Made when the first client asks for it.
-    gzip: OnceLock<Option<Bytes>>,
-    /// Strong: from the content, so that it holds across restarts and instances.
-    etag: HeaderValue,
-    etag_gzip: HeaderValue,
-}
-
-impl Body {
-    fn render(version: u64, servers: &[Arc<ServerView>]) -> Result<Self, serde_json::Error> {
-        let mut plain = Vec::with_capacity(servers.len() * 512 + 2);
-        let mut serializer = serde_json::Serializer::new(&mut plain);
-        serde::Serializer::collect_seq(&mut serializer, servers.iter().map(|view| ServerJson::of(view)))?;
-        let hash: String = Sha256::digest(&plain)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        let etag = |suffix| HeaderValue::from_str(&format!("\"{hash}{suffix}\"")).expect("hex digits are ASCII");
-        Ok(Self {
-            version,
-            etag: etag(""),
-            // Another representation needs another strong validator (RFC 9110, section 8.8.3.3).
-            etag_gzip: etag("-gzip"),
-            plain: plain.into(),
-            gzip: OnceLock::new(),
-        })
-    }
-
-    /// The answer to a request with these headers: 304 when the client has it already, gzip when it takes that.
-    pub(crate) fn respond(&self, request: &HeaderMap) -> Response {
-        let gzipped =
-            gzip::accepted(request).then(|| self.gzip.get_or_init(|| gzip::compress(&self.plain)).clone()).flatten();
-        let etag = if gzipped.is_some() { &self.etag_gzip } else { &self.etag };
-        let mut response = if is_known(request, etag) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            let encoding = gzipped.is_some().then_some([(header::CONTENT_ENCODING, "gzip")]);
-            let body = gzipped.unwrap_or_else(|| self.plain.clone());
-            let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
-            response.headers_mut().extend(
-                encoding.into_iter().flatten().map(|(name, value)| (Some(name), HeaderValue::from_static(value))),
-            );
-            response
+        let turns = match question {
+            Question::PublicList(_) => &self.rendering_public,
+            Question::List(_) | Question::Loads(_) => &self.rendering,
         };
-        let headers = response.headers_mut();
-        headers.insert(header::ETAG, etag.clone());
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        headers.insert(header::VARY, HeaderValue::from_static("authorization, cookie, accept-encoding"));
-        response
+        let _permit = turns.acquire().await.map_err(|error| Error::Internal(Box::new(error)))?;
+        let lists = Arc::clone(self);
+        let render = move || {
+            let key = lists.key.as_ref().filter(|_| !matches!(question, Question::Loads(_)));
+            let terms = Terms { at: view.published_at(), caching: question.caching(), key };
+            Ok::<_, serde_json::Error>(Body::new(question.render(&view)?, &terms, before))
+        };
+        let rendered = spawn_blocking(render).await.map_err(|error| Error::Internal(Box::new(error)))?;
+        rendered.map_err(|error| Error::Internal(Box::new(error)))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `If-None-Match` names the tag, weakly or not (RFC 9110, section 13.1.2), or says `*`.
-fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let values = request.get_all(header::IF_NONE_MATCH);
-    values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|candidate| {
-        let candidate = candidate.trim();
-        candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate).as_bytes() == etag.as_bytes()
-    })
+type Cell = Arc<OnceCell<Arc<Body>>>;
+
+impl Kept {
+    /// The newest view, and the place of an answer to it; also the answer to the view before.
+    fn find(&mut self, fleet: &Fleet, question: &Question) -> (Arc<FleetView>, Cell, Option<Arc<Body>>) {
+        let view = fleet.view();
+        if view.version() > self.view.version() {
+            self.turn_to(view);
+        }
+        let view = Arc::clone(&self.view);
+        if let Some(cell) = self.answers.get(question) {
+            return (view, Arc::clone(cell), self.before.get(question).cloned());
+        }
+        let cell = Cell::default();
+        if question.is_common() || self.answers.len() < MAX_KEPT && self.bytes < MAX_KEPT_BYTES {
+            self.answers.insert(question.clone(), Arc::clone(&cell));
+        }
+        (view, cell, self.before.get(question).cloned())
+    }
+
+    fn turn_to(&mut self, view: Arc<FleetView>) {
+        let common = std::mem::take(&mut self.answers).into_iter().filter(|(question, _)| question.is_common());
+        for (question, body) in common.filter_map(|(question, cell)| Some((question, cell.get().cloned()?))) {
+            self.before.insert(question, body);
+        }
+        (self.view, self.bytes) = (view, 0);
+    }
+
+    /// Lets an answer go that is too large to be kept.
+    fn account(&mut self, view: &FleetView, question: &Question, cell: &Cell, body: &Body) {
+        let is_kept = self.answers.get(question).is_some_and(|kept| Arc::ptr_eq(kept, cell));
+        if question.is_common() || !is_kept || self.view.version() != view.version() {
+            return;
+        }
+        self.bytes += body.bytes();
+        if self.bytes > MAX_KEPT_BYTES {
+            self.bytes -= body.bytes();
+            self.answers.remove(question);
+        }
+    }
+}
+
+fn render<'a>(
+    view: &'a FleetView,
+    query: &ListQuery,
+    json: fn(&'a mect_fleet::ServerView) -> ServerJson<'a>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    /// A server takes about so much.
+    const SERVER_BYTES: usize = 512;
+    let servers = query.pick(view);
+    let mut plain = Vec::with_capacity(servers.len() * SERVER_BYTES + 2);
+    let mut serializer = serde_json::Serializer::new(&mut plain);
+    let all = servers.into_iter().map(|view| json(view));
+    match &query.fields {
+        None => serde::Serializer::collect_seq(&mut serializer, all)?,
+        Some(fields) => serde::Serializer::collect_seq(&mut serializer, all.map(|server| Cut(server, fields)))?,
+    }
+    Ok(plain)
 }

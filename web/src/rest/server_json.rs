@@ -1,13 +1,17 @@
 //! One server in the shape that client applications know.
 
 use mect_fleet::reading::percent;
-use mect_fleet::{Health, Reading, ServerView, Service, Timestamp, ranking};
+use mect_fleet::{Health, Reading, ServerView, Timestamp, ranking};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
-/// The old shape, and `health`, `score` and `failure`, which are ours.
-#[derive(Serialize)]
+/// The old shape, and `health`, `score`, `stale`, `unverified` and `failure`, which are ours.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedServer)]
 pub(crate) struct ServerJson<'a> {
+    /// `srv-` and eight lower-case letters or digits.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String, example = "srv-abcdefgh")]
     server_id: mect_fleet::ServerId,
     ip: &'a str,
     hostname: &'a str,
@@ -22,11 +26,17 @@ pub(crate) struct ServerJson<'a> {
     health: &'static str,
     /// Rank, lower is better; null for a server that clients are not sent to.
     score: Option<f64>,
+    /// What is shown is old: the latest scrape was too long ago, whoever is to blame.
+    stale: bool,
+    /// Its checks fail, but the collector's own network may be to blame: it is shown as it was before.
+    unverified: bool,
     /// Why the latest scrape failed; null when it worked.
     failure: Option<&'static str>,
     #[serde(serialize_with = "optional_text")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     last_heartbeat: Option<Timestamp>,
     #[serde(serialize_with = "optional_text")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     first_heartbeat: Option<Timestamp>,
     load: LoadJson,
     services: Vec<ServiceJson>,
@@ -39,7 +49,8 @@ pub(crate) struct ServerJson<'a> {
 }
 
 /// Percentages 0–100 with two decimals; null when unknown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Load)]
 struct LoadJson {
     cpu: Option<f64>,
     ram: Option<f64>,
@@ -47,10 +58,16 @@ struct LoadJson {
 }
 
 /// One kind of service; active when any of its units is.
-#[derive(Serialize)]
-struct ServiceJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedService)]
+pub(crate) struct ServiceJson {
     name: &'static str,
     active: bool,
+}
+
+/// A server exactly as `GET /servers?all_servers=true` shows it, as JSON.
+pub fn encode(view: &ServerView) -> Vec<u8> {
+    serde_json::to_vec(&ServerJson::of(view)).expect("texts and numbers are always JSON")
 }
 
 impl<'a> ServerJson<'a> {
@@ -68,7 +85,9 @@ impl<'a> ServerJson<'a> {
             city: &server.place.city,
             status: if health.is_reachable() { Health::Active.name() } else { health.name() },
             health: health.name(),
-            score: view.is_listed().then(|| (ranking::score(view) * 10_000.0).round() / 10_000.0),
+            score: view.is_listed().then(|| score(view)),
+            stale: view.stale,
+            unverified: view.is_unverified(),
             failure: standing.last_failure.as_ref().map(|failure| failure.reason.name()),
             last_heartbeat: standing.last_heartbeat,
             first_heartbeat: standing.first_heartbeat,
@@ -85,17 +104,43 @@ impl<'a> ServerJson<'a> {
             is_static: server.is_static,
         }
     }
+
+    /// What a client without a token may know: the load roughly, and nothing of our scrapes but the minute.
+    pub(crate) fn without_token(view: &'a ServerView) -> Self {
+        const MINUTE_MS: i64 = 60_000;
+        let tens = |percent: f64| (percent / 10.0).round() * 10.0;
+        let whole = Self::of(view);
+        let minute = |at: Timestamp| Timestamp::from_millis(at.as_millis() / MINUTE_MS * MINUTE_MS);
+        Self {
+            score: whole.score.map(|score| (score * 10.0).round() / 10.0),
+            failure: None,
+            stale: false,
+            unverified: false,
+            last_heartbeat: whole.last_heartbeat.map(minute),
+            first_heartbeat: None,
+            load: LoadJson {
+                cpu: whole.load.cpu.map(tens),
+                ram: whole.load.ram.map(tens),
+                net: whole.load.net.map(tens),
+            },
+            ..whole
+        }
+    }
 }
 
-fn services(reading: &Reading) -> Vec<ServiceJson> {
-    let active = |service| {
-        let mut units = reading.services.iter().filter(move |unit| unit.service == service).peekable();
-        units.peek().is_some().then(|| units.any(|unit| unit.active))
-    };
-    Service::ALL
-        .into_iter()
-        .filter_map(|service| Some(ServiceJson { name: service.code(), active: active(service)? }))
-        .collect()
+/// The rank of a server for clients, as REST shows it.
+pub(crate) fn score(view: &ServerView) -> f64 {
+    four_decimals(ranking::score(view).total())
+}
+
+/// What the rank is shown with.
+pub(crate) fn four_decimals(number: f64) -> f64 {
+    (number * 10_000.0).round() / 10_000.0
+}
+
+/// The kinds of service of a host.
+pub(crate) fn services(reading: &Reading) -> Vec<ServiceJson> {
+    reading.by_service().map(|(service, active)| ServiceJson { name: service.code(), active }).collect()
 }
 
 fn text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use mect_fleet::store::embedded::{Embedded, Options};
 use mect_fleet::store::{Record, Registration, Store, story};
-use mect_fleet::{FlagsPatch, Fleet, Outcome, Place, Role, Server, Standing, Timestamp, User};
+use mect_fleet::{Fleet, Neighbours, Outcome, Place, Role, Server, Standing, Timestamp, User};
 use mect_web::{Parts, Secret, Settings};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub struct Site {
     pub router: Router,
     pub store: Store,
     pub fleet: Arc<Fleet>,
+    pub neighbours: Neighbours,
+    parts: Parts,
     _data: tempfile::TempDir,
 }
 
@@ -66,6 +68,13 @@ pub fn settings() -> Settings {
     Settings::new(Secret::new(TOKEN_SECRET)).unwrap()
 }
 
+/// The metrics of a program that counts something.
+fn registry() -> Registry {
+    let mut registry = Registry::default();
+    registry.register("things", "Things counted", prometheus_client::metrics::counter::Counter::<u64>::default());
+    registry
+}
+
 impl Site {
     pub async fn new() -> Self {
         Self::with(settings()).await
@@ -78,29 +87,58 @@ impl Site {
         for (username, role) in
             [("viewer", Role::Readonly), ("admin", Role::Admin), ("root", Role::Superadmin), ("fresh", Role::Admin)]
         {
-            let user = User {
-                username: username.into(),
-                password_hash: hash(PASSWORD),
-                role,
-                must_change_password: username == "fresh",
-                epoch: 0,
-                created_at: Timestamp::from_secs(1_795_000_000),
-            };
+            let user = User::new(username, hash(PASSWORD), role, Timestamp::from_secs(1_795_000_000));
+            // Tests that make tokens by hand know the epoch.
+            let user = User { epoch: 0, must_change_password: username == "fresh", ..user };
             store.accounts.create_user(user).await.unwrap();
         }
         let fleet = Arc::new(Fleet::load(store.inventory.clone(), Vec::new()).await.unwrap());
+        let neighbours = Neighbours::default();
         let parts = Parts {
             fleet: fleet.clone(),
             accounts: store.accounts.clone(),
             history: store.history.clone(),
+            journal: store.journal.clone(),
+            neighbours: neighbours.clone(),
+            collecting: mect_fleet::collecting::Collecting::default(),
+            registry: Arc::new(registry()),
+            settings,
+        };
+        Self { router: mect_web::router(parts.clone()), store, fleet, neighbours, parts, _data: data }
+    }
+
+    /// The same with another collecting part.
+    pub fn collecting(mut self, collecting: mect_fleet::collecting::Collecting) -> Self {
+        self.parts.collecting = collecting;
+        self.router = mect_web::router(self.parts.clone());
+        self
+    }
+
+    /// A second collector on the same store, which hears nothing of the first.
+    pub fn beside(&self) -> Beside<'_> {
+        self.beside_with(settings())
+    }
+
+    pub fn beside_with(&self, settings: Settings) -> Beside<'_> {
+        let parts = Parts {
+            fleet: self.fleet.clone(),
+            accounts: self.store.accounts.clone(),
+            history: self.store.history.clone(),
+            collecting: mect_fleet::collecting::Collecting::default(),
+            journal: self.store.journal.clone(),
+            neighbours: Neighbours::default(),
             registry: Arc::new(Registry::default()),
             settings,
         };
-        Self { router: mect_web::router(parts), store, fleet, _data: data }
+        Beside { router: mect_web::router(parts), _site: self }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        Self::send_to(&self.router, request).await
+    }
+
+    async fn send_to(router: &Router, request: Request<Body>) -> Answer {
+        let response = router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         Answer { status, headers, body: response.into_body().collect().await.unwrap().to_bytes().into() }
     }
@@ -178,6 +216,31 @@ impl Site {
     }
 }
 
+/// See [`Site::beside`].
+pub struct Beside<'a> {
+    router: Router,
+    /// Keeps the data directory.
+    _site: &'a Site,
+}
+
+impl Beside<'_> {
+    pub async fn get_as(&self, token: &str, path: &str) -> Answer {
+        Site::send_to(&self.router, authorized("GET", path, token).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn visit(&self, cookie: &str, path: &str) -> Answer {
+        let request = Request::get(path).header(header::ACCEPT, "text/html").header(header::COOKIE, cookie);
+        Site::send_to(&self.router, request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn token(&self, username: &str) -> String {
+        let form = format!("username={username}&password={}", plus(PASSWORD));
+        let request = Request::post("/token").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let answer = Site::send_to(&self.router, request.body(Body::from(form)).unwrap()).await;
+        answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+}
+
 pub fn registration(ip: &str, hostname: &str) -> Registration {
     Registration {
         ip: ip.into(),
@@ -187,9 +250,9 @@ pub fn registration(ip: &str, hostname: &str) -> Registration {
             country: "Germany".into(),
             region: "Hesse".into(),
             city: "Frankfurt".into(),
+            ..Place::default()
         },
-        flags: FlagsPatch::default(),
-        is_static: false,
+        ..Registration::default()
     }
 }
 

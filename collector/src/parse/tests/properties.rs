@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::parse::{Limits, number, text};
+use crate::parse::{Limits, SampleTime, number, text};
 
 /// A generated sample, as it is meant.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ proptest! {
         for (sample, meant) in read.samples().iter().zip(&samples) {
             prop_assert_eq!(&*sample.name, &meant.name);
             prop_assert!(sample.value == meant.value || (sample.value.is_nan() && meant.value.is_nan()));
-            prop_assert_eq!(sample.timestamp_ms, meant.timestamp_ms);
+            prop_assert_eq!(sample.timestamp.map(SampleTime::milliseconds), meant.timestamp_ms);
             let labels: Vec<_> = sample.labels.iter().map(|l| (l.name.into_owned(), l.value.into_owned())).collect();
             prop_assert_eq!(&labels, &meant.labels);
             for (name, value) in &meant.labels {

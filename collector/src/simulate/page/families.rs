@@ -61,6 +61,11 @@ fn systemd(page: &mut Template<Gap>, shape: &Shape, padding: usize) {
         let (code, unit, ..) = SERVICES[*service];
         page.sample(&format!("vpn_service_active{{service=\"{code}\",unit=\"{unit}\"}}"), Gap::Active(*service));
     }
+    page.family("vpn_service_health", "gauge", "How well the service does, in rungs from 0 to 5.");
+    for service in shape.services {
+        let (code, unit, ..) = SERVICES[*service];
+        page.sample(&format!("vpn_service_health{{service=\"{code}\",unit=\"{unit}\"}}"), Gap::Rung(*service));
+    }
 }
 
 fn processors(page: &mut Template<Gap>, shape: &Shape) {

@@ -71,6 +71,17 @@ pub fn choose<'a>(
     Ok(Chosen { uplink: uplink.map(|status| status.name.as_str()), devices })
 }
 
+/// Longest device name, `IFNAMSIZ` in linux/if.h without its NUL.
+pub const MAX_NAME_BYTES: usize = 15;
+
+/// Whether the kernel would take this as a device's name. It becomes a part of paths below `/sys`, so that it
+/// may not lead elsewhere.
+pub fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+}
+
 /// Whether the name is that of a VPN tunnel: `wg*`, `tun*` or `tap*`.
 pub fn is_tunnel(name: &str) -> bool {
     ["wg", "tun", "tap"].iter().any(|prefix| name.starts_with(prefix))

@@ -1,6 +1,8 @@
 //! From systemd's list of units to rows and metrics. No I/O.
 
-use crate::config::{Service, UnitMap};
+use std::sync::Arc;
+
+use crate::config::{Options, Service, UnitMap};
 use crate::dbus::DbusError;
 use crate::dbus::message::Message;
 use crate::page::{Kind, Page};
@@ -11,8 +13,11 @@ const MAX_UNITS: usize = 4096;
 /// Most units shown; those last by name give way.
 const MAX_ROWS: usize = 64;
 
-/// The states that node_exporter shows, in its order.
-const STATES: [&str; 5] = ["active", "activating", "deactivating", "inactive", "failed"];
+/// The states that node_exporter shows, in its order. Ours show `active` always and the others while they
+/// hold: they would only be zeros on every page.
+const STATES: [&str; 5] = [ACTIVE, "activating", "deactivating", "inactive", "failed"];
+
+const ACTIVE: &str = "active";
 
 /// A unit as systemd lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,10 @@ pub struct Row {
     pub kind: String,
     /// As [`Unit::object_path`].
     pub object_path: String,
+    /// Its control group, e.g. `/system.slice/squid.service`; empty when it has none.
+    pub control_group: String,
+    /// What the operator says about it.
+    pub options: Arc<Options>,
 }
 
 impl Unit {
@@ -51,13 +60,13 @@ impl Unit {
 }
 
 impl Row {
-    /// Whether the unit has a service type to ask for.
-    pub fn has_type(&self) -> bool {
+    /// Whether the unit has a service type and a control group to ask for.
+    pub fn is_service(&self) -> bool {
         self.loaded && self.name.ends_with(".service") && !self.object_path.is_empty()
     }
 
     /// A service that reloads its configuration keeps running.
-    fn is_active(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         matches!(self.active_state.as_str(), "active" | "reloading" | "refreshing")
     }
 }
@@ -89,7 +98,8 @@ pub fn parse(reply: &Message) -> Result<Vec<Unit>, DbusError> {
 /// host *may* run; a unit that an operator has named is shown as not active. Sorted by unit name.
 pub fn select(map: &UnitMap, named: &[Unit], matched: &[Unit]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    let mut add = |name: &str, service: Service, unit: Option<&Unit>| {
+    let mut add = |name: &str, unit: Option<&Unit>| {
+        let Some(rule) = map.rule(name) else { return };
         let load_state = unit.map_or("not-found", |unit| unit.load_state.as_str());
         let exists = !matches!(load_state, "not-found" | "masked");
         if rows.iter().any(|row| row.name == name) || (!exists && map.is_built_in()) {
@@ -97,11 +107,13 @@ pub fn select(map: &UnitMap, named: &[Unit], matched: &[Unit]) -> Vec<Row> {
         }
         rows.push(Row {
             name: name.to_owned(),
-            service,
+            service: rule.service,
             active_state: unit.map(|unit| unit.active_state.clone()).unwrap_or_default(),
             loaded: load_state == "loaded",
             kind: String::new(),
             object_path: unit.map(|unit| unit.object_path.clone()).unwrap_or_default(),
+            control_group: String::new(),
+            options: Arc::clone(&rule.options),
         });
     };
     let names = map.names();
@@ -109,14 +121,10 @@ pub fn select(map: &UnitMap, named: &[Unit], matched: &[Unit]) -> Vec<Row> {
         // An alias is answered under its primary name; its place in the list still says whose answer it is.
         let by_place = || named.get(index).filter(|_| named.len() == names.len());
         let unit = named.iter().find(|unit| unit.name == name).or_else(by_place);
-        if let Some(service) = map.service(name) {
-            add(name, service, unit);
-        }
+        add(name, unit);
     }
-    for unit in matched {
-        if let Some(service) = map.service(&unit.name).filter(|_| unit.load_state != "not-found") {
-            add(&unit.name, service, Some(unit));
-        }
+    for unit in matched.iter().filter(|unit| unit.load_state != "not-found") {
+        add(&unit.name, Some(unit));
     }
     rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     rows.truncate(MAX_ROWS);
@@ -133,8 +141,11 @@ pub fn render(rows: &[Row], page: &mut Page) {
     // Like node_exporter, only units with a usable unit file have a state.
     for row in rows.iter().filter(|row| row.loaded) {
         for state in STATES {
-            let labels = [("name", row.name.as_str()), ("state", state), ("type", row.kind.as_str())];
-            family.sample(&labels, row.active_state == state);
+            let holds = row.active_state == state;
+            if holds || state == ACTIVE {
+                let labels = [("name", row.name.as_str()), ("state", state), ("type", row.kind.as_str())];
+                family.sample(&labels, holds);
+            }
         }
     }
     let mut family =
@@ -147,6 +158,7 @@ pub fn render(rows: &[Row], page: &mut Page) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Rule;
 
     fn unit(name: &str, load_state: &str, active_state: &str) -> Unit {
         Unit {
@@ -158,7 +170,7 @@ mod tests {
     }
 
     fn operator_map(rules: &[(&str, Service)]) -> UnitMap {
-        UnitMap::from_operator(rules.iter().map(|(name, service)| ((*name).to_owned(), *service)).collect())
+        UnitMap::from_operator(rules.iter().map(|(name, service)| Rule::plain(*name, *service)).collect())
     }
 
     fn names(rows: &[Row]) -> Vec<&str> {
@@ -216,6 +228,6 @@ mod tests {
         render(&select(&map, &[unit("a.service", "loaded", "reloading")], &[]), &mut page);
         let text = page.into_text();
         assert!(text.contains("vpn_service_active{service=\"ov\",unit=\"a.service\"} 1\n"));
-        assert_eq!(text.lines().filter(|line| line.starts_with("node_") && line.ends_with(" 0")).count(), 5);
+        assert_eq!(text.lines().filter(|line| line.starts_with("node_") && line.ends_with(" 0")).count(), 1);
     }
 }

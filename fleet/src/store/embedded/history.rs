@@ -25,6 +25,19 @@ impl History for Embedded {
     async fn transitions(&self, server: Option<ServerId>, limit: usize) -> Result<Vec<Transition>> {
         self.read(move |txn| transitions(txn, server, limit)).await
     }
+
+    async fn transitions_before(
+        &self,
+        server: Option<ServerId>,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Transition>> {
+        self.read(move |txn| transitions_before(txn, server, before, limit)).await
+    }
+
+    async fn transitions_since(&self, from: Timestamp) -> Result<Vec<Transition>> {
+        self.read(move |txn| transitions_since(txn, from)).await
+    }
 }
 
 fn points(txn: &ReadTransaction, server: ServerId, range: Range<Timestamp>) -> Result<Vec<Point>> {
@@ -32,10 +45,11 @@ fn points(txn: &ReadTransaction, server: ServerId, range: Range<Timestamp>) -> R
         return Ok(Vec::new());
     }
     let key = server.key();
+    // The end is not part of the range.
+    let last = Timestamp::from_millis(range.end.as_millis().saturating_sub(1));
     let mut rows = Vec::new();
     for day in days(txn)? {
-        // The end is not part of the range, so a range that ends at midnight touches one table too many: harmless.
-        if (range.start.day()..=range.end.day()).contains(&day) {
+        if (range.start.day()..=last.day()).contains(&day) {
             let name = day_name(day);
             let blocks = txn.open_table(DayTable::new(&name))?;
             if let Some(found) = blocks.get(&key)? {
@@ -48,6 +62,13 @@ fn points(txn: &ReadTransaction, server: ServerId, range: Range<Timestamp>) -> R
     add_tail(txn, &key, start..end, &mut rows)?;
     in_order(&mut rows);
     Ok(rows.iter().filter_map(Row::point).collect())
+}
+
+/// The scrapes of one server on one day.
+pub(super) fn points_of_day(txn: &ReadTransaction, server: ServerId, day: i64) -> Result<Vec<Point>> {
+    const DAY_SECONDS: i64 = 86_400;
+    let [start, end] = [day, day.saturating_add(1)].map(|day| Timestamp::from_secs(day.saturating_mul(DAY_SECONDS)));
+    points(txn, server, start..end)
 }
 
 /// Adds the rows of the tail, skipping from slot to slot over those of other servers.
@@ -95,12 +116,43 @@ pub(super) fn transitions(txn: &ReadTransaction, server: Option<ServerId>, limit
     }
     let by_time = txn.open_table(TRANSITIONS_BY_TIME)?;
     let newest = by_time.iter()?.rev().take(limit);
-    newest
-        .map(|entry| {
-            let entry = entry?;
-            let (_, key, number) = entry.0.value();
-            let found = documents.get((key, number))?;
-            decode(found.ok_or_else(|| StoreError::damaged(WHAT, "the log points nowhere"))?.value())
-        })
-        .collect()
+    newest.map(|entry| named(&documents, entry?.0.value())).collect()
+}
+
+/// The latest transitions before a time, newest first. Those of one server are in order of number, which is that of time
+/// unless a clock went back.
+fn transitions_before(
+    txn: &ReadTransaction,
+    server: Option<ServerId>,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<Transition>> {
+    let documents = txn.open_table(TRANSITIONS)?;
+    if let Some(server) = server {
+        let key = server.key();
+        let decoded = documents
+            .range((&key, 0)..=(&key, u64::MAX))?
+            .rev()
+            .map(|entry| document::decode::<Transition>(WHAT, entry?.1.value()));
+        return decoded.filter(|found| found.as_ref().map_or(true, |found| found.at < before)).take(limit).collect();
+    }
+    let by_time = txn.open_table(TRANSITIONS_BY_TIME)?;
+    let newest = by_time.range(..(before.as_millis(), &Key::default(), 0))?.rev().take(limit);
+    newest.map(|entry| named(&documents, entry?.0.value())).collect()
+}
+
+fn transitions_since(txn: &ReadTransaction, from: Timestamp) -> Result<Vec<Transition>> {
+    let documents = txn.open_table(TRANSITIONS)?;
+    let by_time = txn.open_table(TRANSITIONS_BY_TIME)?;
+    let since = by_time.range((from.as_millis(), &Key::default(), 0)..)?;
+    since.map(|entry| named(&documents, entry?.0.value())).collect()
+}
+
+/// The transition that an entry of the log names.
+pub(super) fn named(
+    documents: &impl ReadableTable<(&'static Key, u64), &'static [u8]>,
+    (_, key, number): (i64, &Key, u64),
+) -> Result<Transition> {
+    let found = documents.get((key, number))?;
+    document::decode(WHAT, found.ok_or_else(|| StoreError::damaged(WHAT, "the log points nowhere"))?.value())
 }

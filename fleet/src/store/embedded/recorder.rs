@@ -6,29 +6,34 @@ use async_trait::async_trait;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::row::{ROW_BYTES, Row};
-use super::standing::{self, Age};
+use super::standing;
 use super::tables::{Key, STANDINGS, TAIL, TRANSITIONS, TRANSITIONS_BY_TIME, slot};
 use super::{Embedded, document, history};
 use crate::health::Transition;
 use crate::server::ServerId;
-use crate::store::{Maintenance, Record, Recorder, Result};
+use crate::store::{Maintenance, Record, Recorded, Recorder, Result};
 use crate::time::Timestamp;
 use crate::view::Standing;
 
 #[async_trait]
 impl Recorder for Embedded {
-    async fn record(&self, batch: Arc<Vec<Record>>) -> Result<()> {
+    async fn record(&self, batch: Arc<Vec<Record>>) -> Result<Recorded> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Recorded::default());
         }
         self.write(move |txn| {
             // In key order neighbours share pages. Stable: reports of one server keep their order.
             let mut records: Vec<&Record> = batch.iter().collect();
             records.sort_by_key(|record| record.report.server);
             let mut tables = Tables::open(txn)?;
-            records.into_iter().try_for_each(|record| tables.put(record))
+            records.into_iter().try_for_each(|record| tables.put(record))?;
+            Ok(Recorded::default())
         })
         .await
+    }
+
+    async fn replay(&self, batch: Arc<Vec<Record>>) -> Result<Recorded> {
+        self.record(batch).await
     }
 
     async fn standings(&self) -> Result<Vec<(ServerId, Standing)>> {
@@ -42,7 +47,7 @@ impl Recorder for Embedded {
                     Ok(standing) => standing,
                     Err(error) => {
                         tracing::warn!(%server, %error, "standing lost; health restarts from the last transition");
-                        restored(history::transitions(txn, Some(server), 1)?.pop())
+                        Standing::after(history::transitions(txn, Some(server), 1)?.first())
                     }
                 };
                 loaded.push((server, standing));
@@ -61,7 +66,7 @@ impl Recorder for Embedded {
     }
 }
 
-struct Tables<'txn> {
+pub(super) struct Tables<'txn> {
     tail: Table<'txn, (i64, &'static Key, i64), &'static [u8; ROW_BYTES]>,
     standings: Table<'txn, &'static Key, &'static [u8]>,
     transitions: Table<'txn, (&'static Key, u64), &'static [u8]>,
@@ -70,7 +75,7 @@ struct Tables<'txn> {
 }
 
 impl<'txn> Tables<'txn> {
-    fn open(txn: &'txn WriteTransaction) -> Result<Self> {
+    pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self> {
         Ok(Self {
             tail: txn.open_table(TAIL)?,
             standings: txn.open_table(STANDINGS)?,
@@ -85,15 +90,15 @@ impl<'txn> Tables<'txn> {
         let row = Row::of(record);
         self.tail.insert((slot(row.at_ms), &key, row.at_ms), &row.encode())?;
         // A batch that comes late, from a spool for example, must not set the standing back.
-        let stored = self.standings.get(&key)?.and_then(|stored| Age::peek(stored.value()));
-        if stored.is_none_or(|stored| stored < Age::of(record)) {
-            standing::encode(record, &mut self.buffer)?;
+        let stored = self.standings.get(&key)?.and_then(|stored| Some(standing::peek(stored.value())?.0));
+        if stored.is_none_or(|stored| stored < standing::age(record)) {
+            standing::encode(&record.standing, record.report.at, &mut self.buffer)?;
             self.standings.insert(&key, self.buffer.as_slice())?;
         }
         record.transition.as_ref().map_or(Ok(()), |transition| self.put_transition(transition))
     }
 
-    fn put_transition(&mut self, transition: &Transition) -> Result<()> {
+    pub(super) fn put_transition(&mut self, transition: &Transition) -> Result<()> {
         let (key, number) = (transition.server.key(), transition.number);
         if self.transitions.get((&key, number))?.is_none() {
             self.transitions.insert((&key, number), document::encode(transition)?.as_slice())?;
@@ -101,16 +106,4 @@ impl<'txn> Tables<'txn> {
         }
         Ok(())
     }
-}
-
-/// The best that can be said of a server whose standing is lost: where its last transition left it. The number must
-/// not start again, or its next transitions would count as told already.
-fn restored(last: Option<Transition>) -> Standing {
-    let mut standing = Standing::default();
-    if let Some(last) = last {
-        standing.state.health = last.to;
-        standing.state.since = Some(last.at);
-        standing.state.transitions = last.number;
-    }
-    standing
 }

@@ -2,15 +2,17 @@
 
 use redb::{ReadableTable, WriteTransaction};
 
-use super::tables::{DayTable, Key, SESSIONS, TRANSITIONS, TRANSITIONS_BY_TIME, day_name, days};
-use super::{Embedded, accounts};
+use super::tables::{
+    DayTable, EVENTS, GRANTS, Key, Log, REVOKED, SESSIONS, TRANSITIONS, TRANSITIONS_BY_TIME, day_name, days,
+};
+use super::{Embedded, accounts, journal};
 use crate::store::Result;
 use crate::time::Timestamp;
 
 /// Blocks deleted by one write transaction, some 30 ms of work. Dropping the whole table of 50,000 servers at once
 /// would hold up recording for more than a second, because it visits every page.
 const SLICE_BLOCKS: usize = 1024;
-/// Transitions deleted by one write transaction.
+/// Transitions, or entries of the journal, deleted by one write transaction.
 const SLICE_TRANSITIONS: usize = 1024;
 
 impl Embedded {
@@ -23,7 +25,10 @@ impl Embedded {
             deleted += 1;
         }
         while self.delete_transitions(oldest).await? == SLICE_TRANSITIONS {}
+        while !self.write(move |txn| delete_entries(txn, EVENTS, oldest)).await? {}
+        while !self.write(move |txn| journal::delete_audit(txn, oldest, SLICE_TRANSITIONS)).await? {}
         self.delete_sessions(now).await?;
+        self.delete_grants(now).await?;
         Ok(deleted)
     }
 
@@ -70,6 +75,30 @@ impl Embedded {
         })
         .await
     }
+
+    async fn delete_grants(&self, now: Timestamp) -> Result<()> {
+        let (grants, revoked) = self
+            .read(move |txn| {
+                let grants = accounts::grants_where(&txn.open_table(GRANTS)?, |grant| grant.expires_at <= now)?;
+                let revoked = accounts::revoked_where(&txn.open_table(REVOKED)?, |until| until <= now)?;
+                Ok((grants, revoked))
+            })
+            .await?;
+        if grants.is_empty() && revoked.is_empty() {
+            return Ok(());
+        }
+        self.write(move |txn| {
+            let (mut kept_grants, mut kept_revoked) = (txn.open_table(GRANTS)?, txn.open_table(REVOKED)?);
+            for id in &grants {
+                kept_grants.remove(id)?;
+            }
+            for id in &revoked {
+                kept_revoked.remove(id)?;
+            }
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// Deletes some blocks of `day`, and its table with the last of them; true once it is gone.
@@ -84,4 +113,13 @@ fn delete_some(txn: &WriteTransaction, day: i64) -> Result<bool> {
         }
     }
     Ok(txn.delete_table(DayTable::new(&name))?)
+}
+
+/// Deletes some entries of `log` before `oldest`; true once none is left.
+fn delete_entries(txn: &WriteTransaction, log: Log, oldest: Timestamp) -> Result<bool> {
+    let mut table = txn.open_table(log)?;
+    let end = (oldest.as_millis(), 0);
+    let beyond = table.range(..end)?.nth(SLICE_TRANSITIONS).transpose()?.map(|(key, _)| key.value());
+    table.retain_in(..beyond.unwrap_or(end), |_, _| false)?;
+    Ok(beyond.is_none())
 }

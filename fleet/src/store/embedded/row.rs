@@ -2,13 +2,11 @@
 
 use crate::health::Health;
 use crate::report::{FailureReason, Outcome};
-use crate::store::{Point, Record};
+use crate::store::{Point, Record, quantum};
 use crate::time::Timestamp;
 
 /// Size of a row; the time is in its key.
 pub(super) const ROW_BYTES: usize = 38;
-/// Steps of a ratio: REST shows percentages with two decimals.
-const RATIO_STEPS: f32 = 10_000.0;
 
 /// A point in whole numbers, as rows and blocks hold it. An optional value is stored plus one, 0 is none: small
 /// numbers stay small, which a largest-value marker would spoil for compression.
@@ -52,6 +50,23 @@ impl Row {
                 sessions: reading.sessions.map_or(0, |count| count.saturating_add(1)),
                 ..row
             },
+        }
+    }
+
+    /// The row whose [`point`](Self::point) it is.
+    pub(super) fn of_point(point: &Point) -> Self {
+        let rate = |rate: Option<u64>| rate.map_or(0, |rate| rate.saturating_add(1));
+        Self {
+            at_ms: point.at.as_millis(),
+            duration_ms: point.duration_ms,
+            failure: point.failure.map_or(0, FailureReason::code),
+            health: point.health.code(),
+            cpu: from_ratio(point.cpu),
+            ram: from_ratio(point.ram),
+            net: from_ratio(point.net),
+            receive: rate(point.receive_bytes_per_second),
+            transmit: rate(point.transmit_bytes_per_second),
+            sessions: point.sessions.map_or(0, |count| count.saturating_add(1)),
         }
     }
 
@@ -118,18 +133,17 @@ fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     *head
 }
 
-/// Steps plus one. A ratio that is no number counts as unknown; casts of floats saturate.
+/// Steps plus one.
 fn from_ratio(ratio: Option<f32>) -> u32 {
-    ratio.filter(|ratio| !ratio.is_nan()).map_or(0, |ratio| ((ratio * RATIO_STEPS).round() as u32).saturating_add(1))
+    quantum::steps(ratio).map_or(0, |steps| steps.saturating_add(1))
 }
 
 fn to_ratio(stored: u32) -> Option<f32> {
-    // Through f64, so that 0.1234 comes back as the f32 nearest to 0.1234.
-    Some((f64::from(stored.checked_sub(1)?) / f64::from(RATIO_STEPS)) as f32)
+    stored.checked_sub(1).map(quantum::ratio)
 }
 
 fn from_rate(rate: Option<f64>) -> u64 {
-    rate.filter(|rate| !rate.is_nan()).map_or(0, |rate| (rate.round() as u64).saturating_add(1))
+    quantum::whole(rate).map_or(0, |rate| rate.saturating_add(1))
 }
 
 #[cfg(test)]
@@ -151,6 +165,8 @@ mod tests {
             sessions: 7,
         };
         assert_eq!(Row::decode(-5, &row.encode()), row);
+        let row = Row { net: 4711, ..row };
+        assert_eq!(Row::of_point(&row.point().unwrap()), row);
     }
 
     #[test]

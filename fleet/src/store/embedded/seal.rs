@@ -51,7 +51,7 @@ impl Embedded {
 
 /// One slice of work.
 #[derive(Default)]
-struct Plan {
+pub(super) struct Plan {
     /// New blocks, by day.
     blocks: BTreeMap<i64, Vec<(Key, Vec<u8>)>>,
     /// Rows to take from the tail, as slot, server, time. Named one by one: a late point may join them before the plan
@@ -105,14 +105,20 @@ impl Plan {
         for rows in rows.chunk_by(|a, b| day(a) == day(b)) {
             let day = rows.first().map_or(i64::MIN, day);
             if day >= oldest.day() {
-                self.sealed += rows.len() as u64;
-                self.blocks.entry(day).or_default().push((key, merged(txn, key, day, rows)?));
+                self.add_day(txn, key, day, rows)?;
             }
         }
         Ok(())
     }
 
-    fn apply(self, txn: &WriteTransaction) -> Result<()> {
+    /// Plans the block of `rows`, all of that day.
+    pub(super) fn add_day(&mut self, txn: &ReadTransaction, key: Key, day: i64, rows: &[Row]) -> Result<()> {
+        self.sealed += rows.len() as u64;
+        self.blocks.entry(day).or_default().push((key, merged(txn, key, day, rows)?));
+        Ok(())
+    }
+
+    pub(super) fn apply(self, txn: &WriteTransaction) -> Result<()> {
         for (day, blocks) in self.blocks {
             let name = day_name(day);
             let mut table = txn.open_table(DayTable::new(&name))?;

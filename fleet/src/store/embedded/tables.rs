@@ -1,9 +1,9 @@
 //! The layout of the data file: every table, its key and its kind of value.
 
-use redb::{ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
+use redb::{Key as KeyKind, ReadTransaction, TableDefinition, TableHandle, Value, WriteTransaction};
 
 use super::row::ROW_BYTES;
-use crate::store::Result;
+use crate::store::{Result, StoreError};
 
 /// [`ServerId::key`](crate::server::ServerId::key).
 pub(super) type Key = [u8; 8];
@@ -25,6 +25,22 @@ pub(super) const TAIL: TableDefinition<'_, (i64, &Key, i64), &[u8; ROW_BYTES]> =
 pub(super) const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
 /// Digest → document.
 pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("sessions");
+/// Digest → document.
+pub(super) const TOKENS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("tokens");
+/// Identity → document.
+pub(super) const GRANTS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("grants");
+/// Identity → milliseconds until which it is kept.
+pub(super) const REVOKED: TableDefinition<'_, &[u8; 16], i64> = TableDefinition::new("revoked");
+/// Milliseconds and a number that tells entries of one millisecond apart → document.
+pub(super) type Log = TableDefinition<'static, (i64, u64), &'static [u8]>;
+/// What happened.
+pub(super) const EVENTS: Log = TableDefinition::new("events");
+/// Number → document: who changed what.
+pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit_chain");
+/// Name of an end of the chain → document.
+pub(super) const AUDIT_MARKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("audit_marks");
+/// The audit of version 2, which had no chain. Nobody reads it, and nobody throws it away.
+const AUDIT_2: Log = TableDefinition::new("audit");
 /// Facts about the file itself.
 pub(super) const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 /// The key in [`META`] of the layout's version.
@@ -61,13 +77,63 @@ pub(super) fn days(txn: &ReadTransaction) -> Result<Vec<i64>> {
 
 /// Creates every table that has a fixed name, so that readers need not care for missing ones.
 pub(super) fn create(txn: &WriteTransaction) -> Result<()> {
-    txn.open_table(SERVERS)?;
-    txn.open_table(SERVER_BY_IP)?;
-    txn.open_table(STANDINGS)?;
-    txn.open_table(TRANSITIONS)?;
-    txn.open_table(TRANSITIONS_BY_TIME)?;
-    txn.open_table(TAIL)?;
-    txn.open_table(USERS)?;
-    txn.open_table(SESSIONS)?;
-    Ok(())
+    struct Create<'txn>(&'txn WriteTransaction);
+    impl Visitor for Create<'_> {
+        fn visit<K: KeyKind + 'static, V: Value + 'static>(&mut self, table: TableDefinition<'_, K, V>) -> Result<()> {
+            self.0.open_table(table)?;
+            Ok(())
+        }
+    }
+    each_fixed(&mut Create(txn))
+}
+
+/// Work on tables whose types differ.
+pub(super) trait Visitor {
+    /// Called for a table.
+    fn visit<K: KeyKind + 'static, V: Value + 'static>(&mut self, table: TableDefinition<'_, K, V>) -> Result<()>;
+}
+
+/// Visits every table that has a fixed name.
+fn each_fixed(visitor: &mut impl Visitor) -> Result<()> {
+    visitor.visit(META)?;
+    visitor.visit(SERVERS)?;
+    visitor.visit(SERVER_BY_IP)?;
+    visitor.visit(STANDINGS)?;
+    visitor.visit(TRANSITIONS)?;
+    visitor.visit(TRANSITIONS_BY_TIME)?;
+    visitor.visit(TAIL)?;
+    visitor.visit(USERS)?;
+    visitor.visit(SESSIONS)?;
+    visitor.visit(TOKENS)?;
+    visitor.visit(EVENTS)?;
+    visitor.visit(AUDIT)?;
+    visitor.visit(AUDIT_MARKS)?;
+    visitor.visit(GRANTS)?;
+    visitor.visit(REVOKED)
+}
+
+/// Visits the table with that name.
+///
+/// # Errors
+/// There is no such table in this version; so for a visitor that fails.
+pub(super) fn visit_named(name: &str, visitor: &mut impl Visitor) -> Result<()> {
+    struct Named<'a, V>(&'a str, &'a mut V, bool);
+    impl<W: Visitor> Visitor for Named<'_, W> {
+        fn visit<K: KeyKind + 'static, V: Value + 'static>(&mut self, table: TableDefinition<'_, K, V>) -> Result<()> {
+            if table.name() != self.0 {
+                return Ok(());
+            }
+            self.2 = true;
+            self.1.visit(table)
+        }
+    }
+    if name.strip_prefix(DAY_PREFIX).is_some_and(|day| day.parse::<i64>().is_ok()) {
+        return visitor.visit(DayTable::new(name));
+    }
+    if name == AUDIT_2.name() {
+        return visitor.visit(AUDIT_2);
+    }
+    let mut named = Named(name, visitor, false);
+    each_fixed(&mut named)?;
+    if named.2 { Ok(()) } else { Err(StoreError::damaged("data", format_args!("there is no table {name:?}"))) }
 }

@@ -37,6 +37,7 @@ pub(super) async fn tell(store: &Store) {
         standings_are_the_latest(store, one, &records).await;
     }
     late_points_join_their_day(store, start, now).await;
+    a_clock_that_was_set_back_holds_no_standing_up(store, start).await;
     old_days_go(store, one, &records, start, now).await;
 }
 
@@ -99,6 +100,19 @@ async fn transitions_are_told_once(
     assert_eq!(both.iter().filter(|t| t.server == one).cloned().collect::<Vec<_>>(), expected);
     assert_eq!(store.history.transitions(None, 3).await.unwrap(), both[..3]);
 
+    let millisecond = Duration::from_millis(1);
+    let before = |server, at, limit| async move { store.history.transitions_before(server, at, limit).await.unwrap() };
+    let late = both[0].at + millisecond;
+    assert_eq!(before(None, late, both.len()).await, both);
+    assert_eq!(before(Some(one), late, usize::MAX).await, expected);
+    assert_eq!(before(Some(one), expected[2].at, 3).await, expected[3..6]);
+    assert_eq!(before(Some(one), expected[2].at + millisecond, 3).await, expected[2..5]);
+    let third = both[2].at;
+    let older: Vec<_> = both.iter().filter(|found| found.at < third).cloned().collect();
+    assert_eq!(before(None, third, usize::MAX).await[..older.len()], older);
+    assert!(before(None, Timestamp::from_millis(i64::MIN), 9).await.is_empty());
+    assert!(before(None, late, 0).await.is_empty());
+
     // Server and number are unique for ever: what was told first stays.
     let mut retold = records.iter().find(|record| record.transition.is_some()).unwrap().clone();
     retold.transition = retold.transition.map(|told| Transition { at: told.at + STEP, checks: 9, ..told });
@@ -128,6 +142,23 @@ async fn late_points_join_their_day(store: &Store, start: Timestamp, now: Timest
     store.recorder.record(Arc::new(late)).await.unwrap();
     assert_points(&store.history.points(server, start..now).await.unwrap(), &records);
     assert!(store.history.transitions(Some(server), 10).await.unwrap().len() <= 1);
+}
+
+/// A collector starts with a clock that is ahead, and goes on after that was set right.
+async fn a_clock_that_was_set_back_holds_no_standing_up(store: &Store, start: Timestamp) {
+    let server = registered(store, 303).await.id;
+    let mut standing = Standing::default();
+    let ahead: Vec<_> = (0..5).map(|n| observe(&mut standing, server, start + DAY + STEP * n, heartbeat(n))).collect();
+    let right: Vec<_> = (5..8).map(|n| observe(&mut standing, server, start + STEP * n, heartbeat(n))).collect();
+    store.recorder.record(Arc::new(ahead.clone())).await.unwrap();
+    for record in &right {
+        store.recorder.record(Arc::new(vec![record.clone()])).await.unwrap();
+        let standings = store.recorder.standings().await.unwrap();
+        let stored = standings.iter().find(|(id, _)| *id == server);
+        assert_eq!(stored.map(|(_, standing)| standing), Some(&record.standing));
+    }
+    store.recorder.record(Arc::new(ahead)).await.unwrap();
+    standings_are_the_latest(store, server, &right).await;
 }
 
 async fn old_days_go(store: &Store, server: ServerId, records: &[Record], start: Timestamp, now: Timestamp) {

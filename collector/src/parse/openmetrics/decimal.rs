@@ -1,0 +1,150 @@
+//! Numbers as they are written: a 64-bit float cannot tell all of them apart.
+//!
+//! OpenMetrics allows numbers with more digits than a float holds, as for times in nanoseconds, and has rules that
+//! compare numbers. Where two floats are equal the digits decide.
+
+use std::cmp::Ordering;
+
+use crate::parse::number;
+
+/// A number of the page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number<'a> {
+    /// The nearest float.
+    pub(super) value: f64,
+    raw: &'a str,
+}
+
+impl<'a> Number<'a> {
+    /// `number` of the grammar: decimal, infinite or NaN.
+    pub(super) fn any(token: &'a str) -> Option<Self> {
+        number::value(token).map(|value| Self { value, raw: token })
+    }
+
+    /// `realnumber` of the grammar: no infinity, no NaN, however they are spelt.
+    pub(super) fn real(token: &'a str) -> Option<Self> {
+        Self::any(token).filter(|number| number.value.is_finite())
+    }
+
+    /// True for a whole number, however it is written.
+    pub(super) fn is_integer(self) -> bool {
+        self.value.is_finite() && self.value.fract() == 0.0
+    }
+
+    /// The exact order; `None` where one is NaN.
+    pub(super) fn compare(self, other: Self) -> Option<Ordering> {
+        let order = self.value.partial_cmp(&other.value)?;
+        let is_told_by_digits = order == Ordering::Equal && self.value.is_finite() && self.raw != other.raw;
+        Some(if is_told_by_digits { exact(self.raw, other.raw) } else { order })
+    }
+}
+
+/// A decimal without its sign: 0.d₁d₂d₃… × 10^`exponent`, where d₁ is not 0. Zero has no digits.
+struct Decimal<'a> {
+    whole: &'a [u8],
+    fraction: &'a [u8],
+    exponent: i64,
+}
+
+fn exact(a: &str, b: &str) -> Ordering {
+    let (a_negative, b_negative) = (a.starts_with('-'), b.starts_with('-'));
+    let (a, b) = (Decimal::read(a), Decimal::read(b));
+    match (a.is_zero(), b.is_zero()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => sign(b_negative).reverse(),
+        (false, true) => sign(a_negative),
+        (false, false) if a_negative != b_negative => sign(a_negative),
+        (false, false) if a_negative => b.size(&a),
+        (false, false) => a.size(&b),
+    }
+}
+
+/// How a number that is not zero compares with zero.
+const fn sign(is_negative: bool) -> Ordering {
+    if is_negative { Ordering::Less } else { Ordering::Greater }
+}
+
+impl<'a> Decimal<'a> {
+    /// Reads a token that is known to be a `realnumber`.
+    fn read(token: &'a str) -> Self {
+        let unsigned = token.trim_start_matches(['+', '-']);
+        let (mantissa, power) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let power = power.parse().unwrap_or(if power.starts_with('-') { i64::MIN } else { i64::MAX });
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let whole = whole.trim_start_matches('0');
+        let shorter = if whole.is_empty() { fraction.trim_start_matches('0') } else { fraction };
+        let length = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        let point = length(whole) - (length(fraction) - length(shorter));
+        Self { whole: whole.as_bytes(), fraction: shorter.as_bytes(), exponent: power.saturating_add(point) }
+    }
+
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        self.whole.iter().chain(self.fraction).copied()
+    }
+
+    fn is_zero(&self) -> bool {
+        self.digits().all(|digit| digit == b'0')
+    }
+
+    fn size(&self, other: &Self) -> Ordering {
+        let length = self.digits().count().max(other.digits().count());
+        let padded = |decimal: &Self| decimal.digits().chain(std::iter::repeat(b'0')).take(length).collect::<Vec<_>>();
+        self.exponent.cmp(&other.exponent).then_with(|| padded(self).cmp(&padded(other)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(a: &str, b: &str) -> Option<Ordering> {
+        Number::any(a).unwrap().compare(Number::any(b).unwrap())
+    }
+
+    #[test]
+    fn numbers_beyond_a_float_are_told_apart() {
+        for (smaller, greater) in [
+            ("1", "2"),
+            ("1604676851.123456789", "1604676851.123456790"),
+            ("0.0000000000", "0.00000000000000000000000000000000001"),
+            ("9007199254740992", "9007199254740993"),
+            ("9007199254740992.0", "9007199254740992.5"),
+            ("-9007199254740993", "-9007199254740992"),
+            ("1e-999", "1e-998"),
+            ("-1e-999", "0"),
+            ("0", "1e-999"),
+            ("-1e-999", "1e-999"),
+            ("0.1", "0.10000000000000000001"),
+            ("-Inf", "+Inf"),
+        ] {
+            assert_eq!(order(smaller, greater), Some(Ordering::Less), "{smaller} {greater}");
+            assert_eq!(order(greater, smaller), Some(Ordering::Greater), "{smaller} {greater}");
+        }
+    }
+
+    #[test]
+    fn one_number_may_be_written_in_many_ways() {
+        for (a, b) in [
+            ("1", "1.0"),
+            ("1", "+001.00e0"),
+            ("100", "1e2"),
+            ("0.001", "1E-3"),
+            ("12.5e1", "125"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("-0", "0.0e99999999999999999999"),
+            ("Inf", "+inf"),
+        ] {
+            assert_eq!(order(a, b), Some(Ordering::Equal), "{a} {b}");
+        }
+        assert_eq!(order("NaN", "NaN"), None);
+    }
+
+    #[test]
+    fn only_decimals_are_real() {
+        assert!(["0", "-1.5", "1e3", ".5", "5."].into_iter().all(|token| Number::real(token).is_some()));
+        for token in ["NaN", "inf", "-Inf", "+infinity", "", "1e999", "0x1", "1_0", " 1"] {
+            assert!(Number::real(token).is_none(), "{token}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The exporter's page, scraped when somebody wants it: `POST /servers/{id}/scrape`, `GET /servers/{id}/exposition`.
+//!
+//! Only the collector that scrapes a server can have it scraped, and only pages that were asked for are kept.
+
+use askama::Template;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use mect_fleet::collecting::{NotScraped, ScrapedPage};
+use mect_fleet::{Role, Timestamp};
+use serde::Deserialize;
+
+use crate::app::Shared;
+use crate::auth::identity::Identity;
+use crate::error::Error;
+use crate::pages::row::Moment;
+use crate::pages::{Section, Who, assets, format, page};
+use crate::rest::v1::servers::server_id;
+
+/// Lines shown: more than an exporter has.
+const MAX_LINES: usize = 5000;
+
+/// Query of the page.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ExpositionQuery {
+    /// Words that must all occur in a line.
+    q: String,
+}
+
+/// What the scrape found.
+struct Shown {
+    at: Moment,
+    duration: String,
+    failure: Option<String>,
+    samples: String,
+    bytes: String,
+    is_cut: bool,
+    /// The page, or the lines that were searched for.
+    text: String,
+    /// Lines in it, and on the whole page.
+    found: usize,
+    lines: usize,
+}
+
+#[derive(Template)]
+#[template(path = "exposition.html")]
+struct ExpositionPage {
+    who: Option<Who>,
+    may_scrape: bool,
+    id: String,
+    hostname: String,
+    /// Why there was no scrape.
+    problem: Option<String>,
+    shown: Option<Shown>,
+    q: String,
+}
+
+impl Shown {
+    fn of(scraped: &ScrapedPage, q: &str, now: Timestamp) -> Self {
+        let words: Vec<String> = q.split_whitespace().map(str::to_ascii_lowercase).collect();
+        let is_wanted = |line: &&str| {
+            let line = line.to_ascii_lowercase();
+            words.iter().all(|word| line.contains(word))
+        };
+        let lines = scraped.text.lines().count();
+        let mut text = String::new();
+        let mut found = 0;
+        for line in scraped.text.lines().filter(is_wanted).take(MAX_LINES) {
+            found += 1;
+            text.push_str(line);
+            text.push('\n');
+        }
+        Self {
+            at: Moment::new(scraped.at, now),
+            duration: format::milliseconds(f64::from(scraped.duration_ms)),
+            failure: scraped.failure.as_ref().map(ToString::to_string),
+            samples: format::count(scraped.samples),
+            bytes: format::count(scraped.bytes as u64),
+            is_cut: scraped.text.len() < scraped.bytes || found == MAX_LINES,
+            text,
+            found,
+            lines,
+        }
+    }
+}
+
+/// `GET /servers/{id}/exposition`: what the latest scrape on demand found.
+pub(crate) async fn show(
+    State(app): State<Shared>,
+    identity: Identity,
+    id: Result<Path<String>, PathRejection>,
+    query: Result<Query<ExpositionQuery>, QueryRejection>,
+) -> Result<Response, Error> {
+    let (id, Query(query)) = (server_id(id)?, query?);
+    let view = app.fleet.view().by_id(id).cloned().ok_or(Error::NoSuchServer)?;
+    let scraped = app.collecting.scrapes.as_ref().and_then(|scrapes| scrapes.last_page(id));
+    let template = ExpositionPage {
+        who: Some(Who::on(Section::Elsewhere, &identity)),
+        may_scrape: identity.may(Role::Admin) && app.collecting.scrapes.is_some(),
+        id: id.to_string(),
+        hostname: view.server.hostname.clone(),
+        problem: None,
+        shown: scraped.map(|scraped| Shown::of(&scraped, &query.q, Timestamp::now())),
+        q: query.q,
+    };
+    page(StatusCode::OK, &template)
+}
+
+/// `POST /servers/{id}/scrape`: scrapes the server now, and shows what came of it.
+pub(crate) async fn scrape(
+    State(app): State<Shared>,
+    identity: Identity,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Error> {
+    let id = server_id(id)?;
+    let view = app.fleet.view().by_id(id).cloned().ok_or(Error::NoSuchServer)?;
+    let scrapes = app.collecting.scrapes.as_ref().ok_or(Error::NotFound)?;
+    let refusal = match scrapes.scrape_now(id).await {
+        Ok(_) => return Ok(Redirect::to(&format!("/servers/{id}/exposition")).into_response()),
+        Err(refusal) => refusal,
+    };
+    let status = match refusal {
+        NotScraped::NotHere | NotScraped::Pushed | NotScraped::Gone => StatusCode::CONFLICT,
+        NotScraped::TooLong => StatusCode::GATEWAY_TIMEOUT,
+        NotScraped::Busy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let template = ExpositionPage {
+        who: Some(Who::on(Section::Elsewhere, &identity)),
+        may_scrape: true,
+        id: id.to_string(),
+        hostname: view.server.hostname.clone(),
+        problem: Some(refusal.to_string()),
+        shown: None,
+        q: String::new(),
+    };
+    page(status, &template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_found_by_all_words_in_any_case() {
+        let text = "# HELP node_load1 1m load\nnode_load1 0.5\nnode_load5 0.25\n".to_owned();
+        let scraped = ScrapedPage {
+            server: "srv-aaaaaaaa".parse().unwrap(),
+            at: Timestamp::from_secs(1),
+            duration_ms: 12,
+            failure: None,
+            samples: 2,
+            bytes: text.len(),
+            text,
+        };
+        let shown = |q: &str| Shown::of(&scraped, q, Timestamp::from_secs(2));
+        assert_eq!((shown("").found, shown("").lines, shown("").is_cut), (3, 3, false));
+        assert_eq!(shown("NODE_load 0.").text, "node_load1 0.5\nnode_load5 0.25\n");
+        assert_eq!((shown("nothing").found, shown("nothing").text.as_str()), (0, ""));
+        assert!(Shown::of(&ScrapedPage { bytes: 9999, ..scraped.clone() }, "", Timestamp::from_secs(2)).is_cut);
+    }
+}

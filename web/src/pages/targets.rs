@@ -1,0 +1,250 @@
+//! Every scrape endpoint and how its latest scrape went: `GET /targets`.
+
+use std::cmp::Reverse;
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use http::StatusCode;
+use mect_fleet::collecting::{ActiveTarget, DroppedTarget, TargetsSnapshot};
+use mect_fleet::{FleetView, ServerView, Timestamp};
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+
+use crate::app::Shared;
+use crate::auth::identity::Identity;
+use crate::error::Error;
+use crate::pages::choice::Choice;
+use crate::pages::field::Field;
+use crate::pages::filter::{contains, escape};
+use crate::pages::row::Moment;
+use crate::pages::{Section, Who, assets, format, page};
+
+/// Rows of a page.
+const PAGE_ROWS: usize = 100;
+/// Targets not in use that are shown; the rest is counted.
+const MAX_DROPPED: usize = 100;
+
+/// Query of the page. Whatever makes no sense counts as not given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct TargetsQuery {
+    /// Words that must all occur in name, address or URL.
+    q: String,
+    /// See [`Answer`].
+    state: String,
+    /// `slow` or `name`; else what fails most comes first.
+    sort: String,
+    /// From 1.
+    page: String,
+}
+
+impl TargetsQuery {
+    fn link_to_page(&self, page: usize) -> String {
+        let (q, state, sort) = (escape(&self.q), escape(&self.state), escape(&self.sort));
+        format!("/targets?q={q}&state={state}&sort={sort}&page={page}")
+    }
+
+    fn narrows(&self) -> bool {
+        !self.q.trim().is_empty() || Answer::ALL.iter().any(|answer| answer.name() == self.state)
+    }
+}
+
+/// What the latest scrape says, without memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Up,
+    Down,
+    Unknown,
+}
+
+impl Answer {
+    const ALL: [Self; 3] = [Self::Down, Self::Up, Self::Unknown];
+
+    fn of(view: Option<&ServerView>) -> Self {
+        let standing = view.map(|view| &view.standing);
+        match standing.map(|standing| (standing.last_scrape, &standing.last_failure)) {
+            Some((Some(_), None)) => Self::Up,
+            Some((_, Some(_))) => Self::Down,
+            Some((None, None)) | None => Self::Unknown,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "failing",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The state whose mark it has.
+    const fn state(self) -> &'static str {
+        match self {
+            Self::Up => "active",
+            Self::Down => "down",
+            Self::Unknown => "pending",
+        }
+    }
+}
+
+/// A target with its server.
+struct Known<'a> {
+    target: &'a ActiveTarget,
+    view: Option<&'a ServerView>,
+}
+
+impl Known<'_> {
+    /// Failures since the latest success.
+    fn failures(&self) -> u32 {
+        self.view.map_or(0, |view| view.standing.state.failures)
+    }
+
+    fn duration_ms(&self) -> u32 {
+        self.view.map_or(0, |view| view.standing.last_duration_ms)
+    }
+
+    fn name(&self) -> &str {
+        self.view.map_or("", |view| &view.server.hostname)
+    }
+
+    fn matches(&self, word: &str) -> bool {
+        let server = self.view.map(|view| &view.server);
+        let url = self.target.url.as_deref().unwrap_or_default();
+        contains(url, word)
+            || server.is_some_and(|server| contains(&server.hostname, word) || contains(&server.ip, word))
+    }
+}
+
+/// A target as a row.
+struct Row {
+    id: String,
+    hostname: String,
+    link: Option<String>,
+    /// `None` when an agent reports it.
+    url: Option<String>,
+    answer: &'static str,
+    state: &'static str,
+    last_scrape: Option<Moment>,
+    duration: String,
+    failures: u32,
+    /// Why the latest scrape failed.
+    trouble: Option<String>,
+}
+
+impl Row {
+    fn new(known: &Known<'_>, now: Timestamp) -> Self {
+        let standing = known.view.map(|view| &view.standing);
+        let answer = Answer::of(known.view);
+        let last_scrape = standing.and_then(|standing| standing.last_scrape);
+        Self {
+            id: known.target.server.to_string(),
+            hostname: known.view.map_or_else(|| known.target.server.to_string(), |view| view.server.hostname.clone()),
+            link: known.view.map(|view| format!("/servers/{}", view.server.id)),
+            url: known.target.url.clone(),
+            answer: answer.name(),
+            state: answer.state(),
+            last_scrape: last_scrape.map(|at| Moment::new(at, now)),
+            duration: last_scrape.map_or_else(|| "–".to_owned(), |_| format::millis(known.duration_ms())),
+            failures: known.failures(),
+            trouble: standing.and_then(|standing| standing.last_failure.as_ref()).map(ToString::to_string),
+        }
+    }
+}
+
+/// One page of targets.
+struct Found {
+    rows: Vec<Row>,
+    total: usize,
+    all: usize,
+    page: usize,
+    pages: usize,
+}
+
+fn find(query: &TargetsQuery, targets: &TargetsSnapshot, view: &FleetView, now: Timestamp) -> Found {
+    let words: Vec<&str> = query.q.split_whitespace().collect();
+    let wanted = Answer::ALL.into_iter().find(|answer| answer.name() == query.state);
+    let known = |target| Known { target, view: view.by_id(target.server).map(AsRef::as_ref) };
+    let mut found: Vec<Known<'_>> = targets.active.iter().map(known).collect();
+    let all = found.len();
+    found.retain(|known| wanted.is_none_or(|wanted| Answer::of(known.view) == wanted));
+    found.retain(|known| words.iter().all(|word| known.matches(word)));
+    found.sort_by(|a, b| (a.name(), a.target.server).cmp(&(b.name(), b.target.server)));
+    match query.sort.as_str() {
+        "slow" => found.sort_by_key(|known| Reverse(known.duration_ms())),
+        "name" => {}
+        _ => found.sort_by_key(|known| (Answer::of(known.view) != Answer::Down, Reverse(known.failures()))),
+    }
+    let pages = found.len().div_ceil(PAGE_ROWS).max(1);
+    let page = query.page.parse().unwrap_or(1).clamp(1, pages);
+    let rows = found.iter().skip((page - 1) * PAGE_ROWS).take(PAGE_ROWS);
+    Found { rows: rows.map(|known| Row::new(known, now)).collect(), total: found.len(), all, page, pages }
+}
+
+#[derive(Template)]
+#[template(path = "targets.html")]
+struct TargetsPage {
+    who: Option<Who>,
+    search: Field,
+    state: Choice,
+    sort: Choice,
+    narrows: bool,
+    /// Target files that cannot be used as they are now, and why.
+    bad_files: Vec<String>,
+    interval: String,
+    timeout: String,
+    found: Found,
+    first: usize,
+    last: usize,
+    previous: Option<String>,
+    next: Option<String>,
+    dropped: Vec<DroppedTarget>,
+    /// Of those, not shown.
+    more_dropped: usize,
+}
+
+/// `GET /targets`.
+pub(crate) async fn show(
+    State(app): State<Shared>,
+    identity: Identity,
+    query: Result<Query<TargetsQuery>, QueryRejection>,
+) -> Result<Response, Error> {
+    let query = query.map(|Query(query)| query).unwrap_or_default();
+    let (asked, now) = (query.clone(), Timestamp::now());
+    // A pass over 50,000 targets is not for a thread that serves others.
+    let found = spawn_blocking(move || {
+        let targets = app.collecting.targets.as_ref().map(|targets| targets.snapshot()).unwrap_or_default();
+        let facts = app.collecting.installation.as_ref().map(|installation| installation.facts());
+        let bad_files = facts.map(|facts| facts.bad_target_files).unwrap_or_default();
+        (find(&asked, &targets, &app.fleet.view(), now), targets, bad_files)
+    });
+    let (found, mut targets, bad_files) = found.await.map_err(|error| Error::Internal(Box::new(error)))?;
+    let (number, pages, first) = (found.page, found.pages, (found.page - 1) * PAGE_ROWS);
+    let states = Answer::ALL.map(|answer| (answer.name(), answer.name()));
+    let more_dropped = targets.dropped.len().saturating_sub(MAX_DROPPED);
+    targets.dropped.truncate(MAX_DROPPED);
+    let template = TargetsPage {
+        who: Some(Who::on(Section::Targets, &identity)),
+        search: Field { value: query.q.clone(), ..Field::new("q", "Search").kind("search") },
+        state: Choice::new("state", "Latest scrape", [("", "any")].into_iter().chain(states), &query.state),
+        sort: Choice::new(
+            "sort",
+            "Order",
+            [("", "Most failing first"), ("slow", "Slowest first"), ("name", "Name")],
+            &query.sort,
+        ),
+        narrows: query.narrows(),
+        bad_files,
+        interval: format::span(targets.interval),
+        timeout: format::span(targets.timeout),
+        first: first + 1,
+        last: first + found.rows.len(),
+        previous: (number > 1).then(|| query.link_to_page(number - 1)),
+        next: (number < pages).then(|| query.link_to_page(number + 1)),
+        found,
+        dropped: targets.dropped,
+        more_dropped,
+    };
+    page(StatusCode::OK, &template)
+}
