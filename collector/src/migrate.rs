@@ -47,7 +47,7 @@ pub fn migrate(config: &Config, from: Kind, to: Kind) -> anyhow::Result<Done> {
         let (source, target) = (open(config, from, true).await?, open(config, to, false).await?);
         let now = Timestamp::now();
         let span = Span { oldest: now - run::retention(&config.store), now };
-        Ok::<_, anyhow::Error>(migration::migrate(&source, &target, span, &mut Lines::default()).await?)
+        Ok::<_, anyhow::Error>(migration::migrate(&source, &target, span, &mut Lines::new()).await?)
     })?;
     Ok(Done { moved, to })
 }
