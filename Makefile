@@ -34,7 +34,7 @@ test:
 	echo '== build'
 	cargo build --workspace --locked
 	echo '== tests'
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 lint:
 	echo '== format'
