@@ -58,7 +58,7 @@ async function turn(form, button, isOn, mayUndo) {
     const response = await fetch(form.action, {
       method: "POST",
       headers: { accept: "application/json" },
-      body: new URLSearchParams([[button.name, isOn]]),
+      body: new URLSearchParams([...new FormData(form), [button.name, isOn]]),
       redirect: "manual",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });

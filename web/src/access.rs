@@ -1,6 +1,6 @@
 //! Who may call what: one table. A route that it does not name cannot be called at all.
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, header};
@@ -12,6 +12,7 @@ use crate::auth::agents;
 use crate::auth::identity::{Identity, identify};
 use crate::client::ClientAddress;
 use crate::error::Error;
+use crate::router;
 
 /// What a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +154,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("POST",  "/server/{ip}/flags",     Needs(Admin)),
     ("GET",   "/servers/add",           Needs(Admin)),
     ("POST",  "/servers/add",           Needs(Admin)),
+    ("POST",  "/servers/add/key",       Needs(Admin)),
     ("POST",  "/servers/import",        Needs(Admin)),
     ("POST",  "/servers/import/preview",  Needs(Admin)),
     ("GET",   "/servers/waiting",       Needs(Readonly)),
@@ -237,6 +239,7 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Result<Response, Error> {
     let access = find(request.method(), path.as_str())?;
+    DefaultBodyLimit::max(router::most_body_bytes(path.as_str())).apply(&mut request);
     let changes = changes_something(request.method(), path.as_str());
     if access == Agent {
         agents::check(&app, path.as_str(), request.headers())?;
@@ -258,6 +261,9 @@ pub(crate) async fn guard(
                 return Ok(shown_to(identity, refusal.into_response()));
             }
             request.extensions_mut().insert(identity.clone());
+            if let Some(token) = identity.form_token() {
+                request = token.checked(request).await?;
+            }
             Some(identity)
         }
     };

@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod api_token;
 pub mod by_hand;
 pub(crate) mod first_admin;
+pub(crate) mod form_token;
 pub(crate) mod grant;
 pub(crate) mod hex;
 pub(crate) mod identity;

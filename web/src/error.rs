@@ -52,6 +52,8 @@ pub(crate) enum Error {
     NeedsSignIn,
     #[error("Cross-site request refused")]
     CrossSite,
+    #[error("This form is out of date: load its page again and send it once more")]
+    FormToken,
     #[error("Not found")]
     NotFound,
     #[error("Server not found")]
@@ -84,7 +86,7 @@ pub(crate) enum Error {
     WrongCurrentPassword,
     #[error("{0}")]
     WeakPassword(#[from] WeakPassword),
-    #[error("Request body is larger than 64 KiB")]
+    #[error("Request body is larger than 64 KiB, of an import 512 KiB")]
     BodyTooLarge,
     #[error("The query is longer than {most} bytes")]
     QueryTooLong { most: usize },
@@ -132,7 +134,8 @@ impl Error {
             | Self::Forbidden
             | Self::MissingScope(_)
             | Self::NeedsSignIn
-            | Self::CrossSite => StatusCode::FORBIDDEN,
+            | Self::CrossSite
+            | Self::FormToken => StatusCode::FORBIDDEN,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound | Self::NoSuchServer | Self::NoSuchUser | Self::NoSuchToken | Self::NotSigned => {
                 StatusCode::NOT_FOUND

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,8 +20,10 @@ use crate::error::Error;
 use crate::rest::v1;
 use crate::{access, cors, headers, openapi, pages, probes, rest};
 
-/// The largest body we read is a form; a larger one is answered with 413.
+/// A form or a document is smaller; a larger body is answered with 413.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// A list of as many servers as are imported at once, with long names.
+const MAX_IMPORT_BYTES: usize = 512 * 1024;
 /// From the request's head to the answer's head; a body that trickles in counts too.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -54,7 +56,6 @@ fn with_layers(lists: Router<Shared>, routes: Router<Shared>, app: &Shared) -> R
             CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Error::Panicked.into_response()),
             CompressionLayer::new(),
             cross_site.with_rejection_response(|_: ProtectionError| Error::CrossSite.into_response()),
-            DefaultBodyLimit::max(MAX_BODY_BYTES),
         ))
         .merge(lists.route_layer(guard));
     let router = match app.settings.cors_origins() {
@@ -64,6 +65,11 @@ fn with_layers(lists: Router<Shared>, routes: Router<Shared>, app: &Shared) -> R
             .layer(cors::layer(origins)),
     };
     router.layer(middleware::from_fn_with_state(Arc::clone(app), headers::secure)).with_state(Arc::clone(app))
+}
+
+/// The largest body that a route reads.
+pub(crate) fn most_body_bytes(path: &str) -> usize {
+    if path.starts_with("/servers/import") { MAX_IMPORT_BYTES } else { MAX_BODY_BYTES }
 }
 
 /// What every client app asks for every minute, from memory: packed already, without a body, a page or a wait, so that
@@ -80,6 +86,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .route("/", get(pages::fleet::show))
         .route("/server/{ip}/flags", post(pages::flags::change))
         .route("/servers/add", get(pages::add::show).post(pages::add::submit))
+        .route("/servers/add/key", post(pages::add::show_key))
         .route("/servers/import", post(pages::import::import))
         .route("/servers/import/preview", post(pages::import::preview))
         .route("/servers/waiting", get(pages::waiting::show).post(pages::waiting::decide))

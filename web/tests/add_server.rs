@@ -127,7 +127,7 @@ async fn a_list_of_prometheus_is_taken_and_one_that_is_none_stays_to_be_correcte
         let page = answer.text();
         assert!(page.contains("id=\"list-problem\"") && page.contains("name\n&#60;/textarea&#62;"), "{page}");
     }
-    let huge = format!("list={}", "a".repeat(70_000));
+    let huge = format!("list={}", "a".repeat(520 * 1024));
     assert_eq!(site.submit(&cookie, "/servers/import/preview", &huge).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 

@@ -136,7 +136,7 @@ async fn many_servers_are_counted_and_then_changed() {
     for (form, says) in [
         ("action=drain".to_owned(), "tick them in the table"),
         (format!("id={}&action=explode", id("192.0.2.1")), "Choose what to do"),
-        (format!("id={}&action=tag&tag=No+Tag", id("192.0.2.1")), "tag: not a tag"),
+        (format!("id={}&action=tag&tag=No+Tag", id("192.0.2.1")), "not a tag"),
         ("id=x&action=drain".to_owned(), "id: not a server id"),
         (format!("id={}&action=drain&confirmed=many", id("192.0.2.1")), "confirmed: not a number"),
     ] {

@@ -19,7 +19,9 @@ async fn every_error_is_a_problem_with_detail() {
 
     let path = "/server/192.0.2.1/config";
     let huge = format!(r#"{{"paid":true,"x":"{}"}}"#, "x".repeat(70_000));
-    site.json_as(&token, "PATCH", path, &huge).await.is_problem(413, "Request body is larger than 64 KiB");
+    site.json_as(&token, "PATCH", path, &huge)
+        .await
+        .is_problem(413, "Request body is larger than 64 KiB, of an import 512 KiB");
     let untyped = authorized("PATCH", path, &token).body(Body::from("{}")).unwrap();
     site.send(untyped).await.is_problem(415, "Expected a body of type application/json");
 

@@ -150,7 +150,9 @@ fn form_of(page: &str, changes: &[(&str, &str)]) -> String {
     for input in form.split("<input").skip(1) {
         let tag = input.split('>').next().unwrap();
         let attribute = |name: &str| tag.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
-        if attribute("type") == Some("checkbox") && !tag.contains(" checked") {
+        // `submit` adds the token.
+        let is_token = attribute("name") == Some("form_token");
+        if is_token || (attribute("type") == Some("checkbox") && !tag.contains(" checked")) {
             continue;
         }
         let text =

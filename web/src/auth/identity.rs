@@ -9,6 +9,7 @@ use mect_fleet::{ApiToken, Role, Scope, Timestamp, User};
 
 use crate::app::App;
 use crate::auth::api_token;
+use crate::auth::form_token::FormToken;
 use crate::auth::token::Claims;
 use crate::error::Error;
 
@@ -26,8 +27,8 @@ pub(crate) struct Identity {
 pub(crate) enum Via {
     /// An access token of a sign-in.
     Bearer(Arc<Claims>),
-    /// A browser's session.
-    Session,
+    /// A browser's session, whose forms carry this token.
+    Session(FormToken),
     /// A token for programs.
     ApiToken(Arc<ApiToken>),
 }
@@ -57,7 +58,7 @@ impl Identity {
     pub(crate) fn has_scope(&self, scope: Scope) -> bool {
         match &self.via {
             Via::ApiToken(token) => token.may(scope),
-            Via::Bearer(_) | Via::Session => true,
+            Via::Bearer(_) | Via::Session(_) => true,
         }
     }
 
@@ -66,11 +67,19 @@ impl Identity {
         !matches!(self.via, Via::ApiToken(_))
     }
 
+    /// What its forms carry; `None` for who is no browser.
+    pub(crate) fn form_token(&self) -> Option<&FormToken> {
+        match &self.via {
+            Via::Session(token) => Some(token),
+            Via::Bearer(_) | Via::ApiToken(_) => None,
+        }
+    }
+
     /// For the audit: the user, and the API token if it was one.
     pub(crate) fn name(&self) -> String {
         match &self.via {
             Via::ApiToken(token) => format!("{}/{}", self.user.username, token.name),
-            Via::Bearer(_) | Via::Session => self.user.username.clone(),
+            Via::Bearer(_) | Via::Session(_) => self.user.username.clone(),
         }
     }
 }
@@ -103,7 +112,7 @@ pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Identity,
             let digest = app.cookies.digest(headers).ok_or(Error::NotAuthenticated)?;
             let session = app.users.session(&digest, now).await?;
             let session = session.ok_or(Error::InvalidCredentials)?;
-            (session.username.clone(), Some(session.epoch), Via::Session)
+            (session.username.clone(), Some(session.epoch), Via::Session(FormToken::of(&digest)))
         }
     };
     match app.users.find(&username).await? {

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::app::{App, Shared};
+use crate::audit::Change;
 use crate::auth::identity::Identity;
 use crate::error::Error;
 use crate::extract::FormBody;
@@ -18,7 +19,11 @@ use crate::pages::server::edit::{ACCESS, Check, insecure};
 use crate::pages::server::form::{Problems, Typed};
 use crate::pages::{Section, Who, assets, page};
 use crate::rest::v1::servers::{add, body};
+use crate::secret::Secret;
 use crate::settings::Enrolment;
+
+/// The audit's word for somebody having seen the agent key.
+const KEY_SHOWN: &str = "agent_key_shown";
 
 /// Query of the page.
 #[derive(Debug, Default, Deserialize)]
@@ -44,6 +49,8 @@ struct AddPage {
     list_problem: Option<String>,
     /// The collector has an agent key.
     has_key: bool,
+    /// That key, for who asked for it.
+    key: Option<Secret>,
     /// Exporters may announce themselves.
     enrolment: bool,
     waiting: usize,
@@ -74,6 +81,7 @@ impl AddPage {
             list: String::new(),
             list_problem: None,
             has_key: app.settings.agent_key.is_some(),
+            key: None,
             enrolment: app.settings.enrolment != Enrolment::Off,
             waiting: super::waiting::count(&app.fleet.view()),
         }
@@ -90,6 +98,14 @@ pub(crate) async fn show(
     let template = AddPage::new(&app, &identity, &Typed::default(), &Problems::new());
     let done = (query.done == "imported").then_some("The list is added. Its servers are scraped within seconds.");
     page(StatusCode::OK, &AddPage { done, ..template })
+}
+
+/// `POST /servers/add/key`: the page with the agent key in what is to be pasted on the host. The audit says who saw it.
+pub(crate) async fn show_key(State(app): State<Shared>, identity: Identity) -> Result<Response, Error> {
+    let key = Some(app.settings.agent_key.clone().ok_or(Error::NotFound)?);
+    let template = AddPage::new(&app, &identity, &Typed::default(), &Problems::new());
+    let shown = page(StatusCode::OK, &AddPage { key, ..template })?;
+    Ok((Extension(Change::new(KEY_SHOWN, "exporters")), shown).into_response())
 }
 
 /// The page with a list that cannot be understood at all.

@@ -14,6 +14,7 @@ use crate::audit::Changes;
 use crate::auth::identity::Identity;
 use crate::error::Error;
 use crate::extract::FormBody;
+use crate::pages::field::Field;
 use crate::pages::filter::FleetQuery;
 use crate::pages::{Section, Who, assets, format, local, page};
 use crate::rest::v1::servers::bulk::Plan;
@@ -83,6 +84,12 @@ impl Form {
         Query::try_from_uri(&uri).map(|Query(query)| query).unwrap_or_default()
     }
 
+    /// What is wrong with the tag, where the action needs one.
+    fn wrong_tag(&self) -> Option<String> {
+        let needs_one = matches!(&*self.action, "tag" | "untag");
+        needs_one.then(|| self.tag.parse::<Tag>().err()).flatten().map(|error| error.to_string())
+    }
+
     fn patch(&self, now: Timestamp) -> Result<ServerPatch, Error> {
         let flags = |flags: FlagsPatch| ServerPatch { flags, ..ServerPatch::default() };
         let none = FlagsPatch::default();
@@ -112,8 +119,39 @@ impl Form {
 
     /// What is to be done, in words.
     fn sentence(&self) -> String {
-        let label = ACTIONS.iter().find(|(name, _)| *name == self.action).map_or("", |(_, label)| label);
+        let label = self.label();
         if self.action.ends_with("tag") { format!("{label} {}", self.tag) } else { label.to_owned() }
+    }
+
+    fn label(&self) -> &'static str {
+        ACTIONS.iter().find(|(name, _)| *name == self.action).map_or("", |(_, label)| label)
+    }
+}
+
+/// Asks for the tag once more.
+#[derive(Template)]
+#[template(path = "bulk_tag.html")]
+struct TagPage {
+    who: Option<Who>,
+    sentence: &'static str,
+    action: String,
+    back: String,
+    all_found: bool,
+    ids: Vec<ServerId>,
+    tag: Field,
+}
+
+impl TagPage {
+    fn of(form: Form, problem: String, identity: &Identity) -> Self {
+        Self {
+            who: Some(Who::on(Section::Fleet, identity)),
+            sentence: form.label(),
+            tag: Field { value: form.tag, ..Field::new("tag", "Tag") }.required().wrong(problem),
+            action: form.action,
+            back: form.back,
+            all_found: form.all_found,
+            ids: form.ids.into_iter().collect(),
+        }
     }
 }
 
@@ -145,6 +183,9 @@ pub(crate) async fn change(
     let form = Form::of(fields)?;
     if form.ids.is_empty() && !form.all_found {
         return Err(Error::Invalid("Choose servers first: tick them in the table".to_owned()));
+    }
+    if let Some(problem) = form.wrong_tag() {
+        return page(StatusCode::UNPROCESSABLE_ENTITY, &TagPage::of(form, problem, &identity));
     }
     let now = Timestamp::now();
     let patch = form.patch(now)?;

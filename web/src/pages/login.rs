@@ -1,6 +1,7 @@
 //! Signing in and out by the browser.
 
 use askama::Template;
+use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -9,6 +10,7 @@ use mect_fleet::Timestamp;
 use serde::Deserialize;
 
 use crate::app::Shared;
+use crate::auth::form_token::FormToken;
 use crate::auth::sign_in::{SignIn, came_in, second_step, sign_in};
 use crate::client::ClientAddress;
 use crate::error::Error;
@@ -95,8 +97,11 @@ pub(crate) async fn submit(
 }
 
 /// `POST /logout`: ends the session in the store, and its cookie. Harmless without one.
-pub(crate) async fn logout(State(app): State<Shared>, headers: HeaderMap) -> Result<Response, Error> {
+pub(crate) async fn logout(State(app): State<Shared>, headers: HeaderMap, form: Bytes) -> Result<Response, Error> {
     if let Some(digest) = app.cookies.digest(&headers) {
+        if !FormToken::of(&digest).is_in(&form) {
+            return Err(Error::FormToken);
+        }
         app.users.end_session(&digest).await?;
     }
     Ok(with_cookie(Redirect::to("/login"), app.cookies.end()).into_response())

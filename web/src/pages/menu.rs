@@ -58,6 +58,8 @@ pub(crate) struct Who {
     pub(crate) username: String,
     pub(crate) role: &'static str,
     pub(crate) links: Vec<Link>,
+    /// What forms carry to show that they are ours; empty for who is no browser.
+    pub(crate) form_token: String,
     /// The page shown is the account's.
     pub(crate) is_account: bool,
 }
@@ -70,6 +72,7 @@ impl Who {
         Self {
             username: user.username.clone(),
             role: user.role.name(),
+            form_token: identity.form_token().map_or_else(String::new, |token| token.expose().to_owned()),
             links: entries
                 .map(|entry| Link { label: entry.label, path: entry.path, is_current: entry.section == section })
                 .collect(),

@@ -16,6 +16,7 @@ use mect_fleet::{Fleet, Neighbours, Outcome, Place, Role, Server, Standing, Time
 use mect_web::{Parts, Secret, Settings};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
 pub const TOKEN_SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -163,8 +164,14 @@ impl Site {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    /// A form from one of our own pages.
+    /// A form from one of our own pages, with the token that they carry.
     pub async fn submit(&self, cookie: &str, path: &str, form: &str) -> Answer {
+        let token = form_token(cookie);
+        self.submit_with(cookie, path, &format!("{form}&form_token={token}")).await
+    }
+
+    /// A form as it is.
+    pub async fn submit_with(&self, cookie: &str, path: &str, form: &str) -> Answer {
         let request = Request::post(path)
             .header(header::ACCEPT, "text/html")
             .header(header::COOKIE, cookie)
@@ -239,6 +246,14 @@ impl Beside<'_> {
         let answer = Site::send_to(&self.router, request.body(Body::from(form)).unwrap()).await;
         answer.json()["access_token"].as_str().unwrap().to_owned()
     }
+}
+
+/// What a page of that session carries in its forms; `defence` sees that pages do.
+pub fn form_token(cookie: &str) -> String {
+    let secret = cookie.split_once('=').map_or("", |(_, secret)| secret);
+    let session = Sha256::digest(secret);
+    let token = Sha256::new().chain_update("mect form token").chain_update(session).finalize();
+    token.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn registration(ip: &str, hostname: &str) -> Registration {

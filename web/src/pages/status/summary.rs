@@ -88,7 +88,8 @@ pub(super) struct Line {
     pub(super) code: String,
     pub(super) name: String,
     pub(super) state: State,
-    /// Share of the last day and of the last 30 days in which its servers were not down, as text.
+    /// Share of the last day and of the last 30 days in which its servers were not down, as text. Of a service: those
+    /// that offer it now. History keeps the health of servers, not of their services one by one.
     pub(super) uptime: Option<(String, String)>,
 }
 
@@ -131,12 +132,20 @@ pub(super) struct Summary {
     pub(super) services: Vec<Line>,
 }
 
+/// What is gathered of a country or service.
 #[derive(Default)]
-struct Country {
+struct Part {
     code: String,
     tally: Tally,
     day: Mean,
     month: Mean,
+}
+
+impl Part {
+    fn line(self, name: String) -> Line {
+        let uptime = self.day.text().zip(self.month.text());
+        Line { code: self.code, name, state: self.tally.state(), uptime }
+    }
 }
 
 #[derive(Default)]
@@ -163,8 +172,8 @@ impl Mean {
 impl Summary {
     /// One pass over the servers that customers are meant to use.
     pub(super) fn of(view: &FleetView, past: Option<&Past>, now: Timestamp) -> Self {
-        let (mut overall, mut countries) = (Tally::default(), BTreeMap::<String, Country>::new());
-        let mut services = Service::ALL.map(|service| (service, Tally::default()));
+        let (mut overall, mut countries) = (Tally::default(), BTreeMap::<String, Part>::new());
+        let mut services = Service::ALL.map(|service| (service, Part::default()));
         for server in view.servers().iter().filter(|view| view.monitored && view.server.enabled) {
             let one = tally(server);
             overall.add(one);
@@ -173,10 +182,11 @@ impl Summary {
             let country = countries.entry(name.map_or_else(|| NOWHERE.to_owned(), String::clone)).or_default();
             country.code.clone_from(&place.country_code);
             country.tally.add(one);
-            country.day.add(past.and_then(|past| past.uptime(server, DAY, now)));
-            country.month.add(past.and_then(|past| past.uptime(server, LONGEST, now)));
+            let [day, month] = [DAY, LONGEST].map(|span| past.and_then(|past| past.uptime(server, span, now)));
+            country.day.add(day);
+            country.month.add(month);
             let reading = server.standing.reading.as_ref();
-            for (service, tally) in &mut services {
+            for (service, part) in &mut services {
                 let units = || {
                     reading.into_iter().flat_map(|reading| &reading.services).filter(|unit| unit.service == *service)
                 };
@@ -185,30 +195,20 @@ impl Summary {
                 }
                 let works = one.well > 0 && units().any(|unit| unit.active);
                 let is_judged = one.in_maintenance == 0;
-                tally.add(Tally {
+                part.day.add(day);
+                part.month.add(month);
+                part.tally.add(Tally {
                     well: usize::from(is_judged && works),
                     ill: usize::from(is_judged && !works),
                     in_maintenance: one.in_maintenance,
                 });
             }
         }
-        let line = |(name, country): (String, Country)| Line {
-            code: country.code,
-            name,
-            state: country.tally.state(),
-            uptime: country.day.text().zip(country.month.text()),
-        };
-        let services = services.into_iter().filter(|(_, tally)| tally.state() != State::Unknown);
-        let service = |(service, tally): (Service, Tally)| Line {
-            code: String::new(),
-            name: service.name().to_owned(),
-            state: tally.state(),
-            uptime: None,
-        };
+        let services = services.into_iter().filter(|(_, part)| part.tally.state() != State::Unknown);
         Self {
             overall: overall.state(),
-            countries: countries.into_iter().map(line).collect(),
-            services: services.map(service).collect(),
+            countries: countries.into_iter().map(|(name, part)| part.line(name)).collect(),
+            services: services.map(|(service, part)| part.line(service.name().to_owned())).collect(),
         }
     }
 }
