@@ -3,6 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod model;
+
 const OK: Event = Event::Succeeded { impaired: false };
 const IMPAIRED: Event = Event::Succeeded { impaired: true };
 const FAIL: Event = Event::Failed(FailureReason::ConnRefused, None);
