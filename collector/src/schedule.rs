@@ -20,9 +20,10 @@ const MIN_GAP: Duration = Duration::from_secs(5);
 /// A re-check comes at its delay ± a fifth, so that servers which fail together are not re-checked together.
 const RECHECK_SPREAD: f64 = 0.2;
 /// Re-checks may add this share to the base rate…
-const RECHECK_SHARE: f64 = 0.1;
-/// …but at least this many may happen in a burst: a fleet of 500 that loses half of its servers must know it in time.
-const RECHECK_BURST: f64 = 1000.0;
+pub const RECHECK_SHARE: f64 = 0.1;
+/// …and this many may happen in a burst: a fleet of 500 that loses half of its servers must know it in time. No more in
+/// a larger one, whose servers are seen to fail one after the other: they would all be under way at once.
+pub const RECHECK_BURST: u32 = 1000;
 
 /// Overdue targets that were taken over are scraped within this time…
 const OVERDUE_WITHIN: Duration = Duration::from_secs(5);
@@ -222,8 +223,7 @@ impl RecheckBudget {
         let refill = now.saturating_sub(self.refilled_at) as f64 * per_milli;
         self.refilled_at = now;
         self.spent = (self.spent - refill).max(0.0);
-        let burst = RECHECK_BURST.max(targets as f64 * RECHECK_SHARE);
-        let granted = self.spent + 1.0 <= burst;
+        let granted = self.spent + 1.0 <= f64::from(RECHECK_BURST);
         self.spent += f64::from(u8::from(granted));
         granted
     }

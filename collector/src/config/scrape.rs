@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::check;
+use crate::schedule::{RECHECK_BURST, RECHECK_SHARE};
 
 /// A scrape of a silent host ends after this time, unless the configuration says otherwise.
 const DEFAULT_TIMEOUT_SECONDS: f64 = 10.0;
@@ -70,12 +71,12 @@ impl Scrape {
         Duration::from_secs_f64(self.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS.min(self.interval_seconds)))
     }
 
-    /// Scrapes at once, for that many targets.
+    /// Scrapes at once, for that many targets: by default as many as are under way when none of them answers, with their
+    /// re-checks. Small fleets start all at once.
     pub fn max_in_flight(&self, targets: usize) -> usize {
-        /// Small fleets start all at once.
-        const AT_LEAST: usize = 1000;
         let all_silent = targets as f64 * self.timeout().as_secs_f64() / self.interval_seconds;
-        self.max_in_flight.unwrap_or_else(|| (all_silent.ceil() as usize).clamp(AT_LEAST, check::MAX_COUNT))
+        let rechecked = all_silent * (1.0 + RECHECK_SHARE) + f64::from(RECHECK_BURST);
+        self.max_in_flight.unwrap_or_else(|| (rechecked.ceil() as usize).min(check::MAX_COUNT))
     }
 
     /// Delay of a re-check.

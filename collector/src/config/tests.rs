@@ -25,8 +25,8 @@ fn an_empty_file_means_the_defaults() {
     assert_eq!(config.scrape.timeout(), Duration::from_secs(10));
     let quick = parse("[scrape]\ninterval_seconds = 5\n").unwrap();
     assert_eq!(quick.scrape.timeout(), Duration::from_secs(5), "no longer than the interval");
-    assert_eq!(config.scrape.max_in_flight(200), 1000);
-    assert_eq!(config.scrape.max_in_flight(50_000), 4167, "all silent for 10 s of every 120 s");
+    assert_eq!(config.scrape.max_in_flight(200), 1019);
+    assert_eq!(config.scrape.max_in_flight(50_000), 5584, "all silent for 10 s of every 120 s");
 }
 
 #[test]

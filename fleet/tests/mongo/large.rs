@@ -10,6 +10,8 @@ use mect_fleet::{Standing, Timestamp};
 use crate::shared;
 
 const SERVERS: usize = 50_000;
+/// As many records as a collector hands over at once.
+const BATCH: usize = 2048;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_thousand_servers() {
@@ -25,8 +27,10 @@ async fn fifty_thousand_servers() {
     let at = Timestamp::now();
     let scrape =
         |server: &mect_fleet::Server| story::observe(&mut Standing::default(), server.id, at, story::heartbeat(1));
-    let batch: Vec<Record> = servers.iter().map(scrape).collect();
-    assert!(store.record(Arc::new(batch)).await.unwrap().refused.is_empty());
+    for servers in servers.chunks(BATCH) {
+        let batch: Vec<Record> = servers.iter().map(scrape).collect();
+        assert!(store.record(Arc::new(batch)).await.unwrap().refused.is_empty());
+    }
     println!("recorded in {:?}", started.elapsed());
 
     let started = Instant::now();
