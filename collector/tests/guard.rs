@@ -7,7 +7,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -231,4 +232,88 @@ fn a_network_that_was_withdrawn_turns_its_servers_down() {
     assert!(metric(&collector, "mect_scrapes_total{result=\"no_route\"}") > 0.0);
     assert_eq!(metric(&collector, "mect_scrapes_total{result=\"local\"}"), 0.0);
     assert_eq!(in_state(&collector, "active").len(), 2);
+}
+
+/// A name server that knows `s0.fleet.test` and so on, and says nothing while it is dead.
+fn serve_names(dead: &AtomicBool, ended: &AtomicBool) {
+    let socket = UdpSocket::bind((THERE, 53)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut question = [0; 512];
+    while !ended.load(Ordering::Relaxed) {
+        let Ok((length, from)) = socket.recv_from(&mut question) else { continue };
+        // Header of 12 bytes, then labels, each after its length (RFC 1035, section 4.1).
+        let label = usize::from(question[12]);
+        let number: u32 = std::str::from_utf8(&question[14..13 + label]).unwrap().parse().unwrap();
+        let end = 12 + question[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
+        let is_ipv4 = question[end - 3] == 1;
+        let mut answer = question[..end].to_vec();
+        answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_ipv4), 0, 0, 0, 0]);
+        if is_ipv4 {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            answer.extend(address(number).octets());
+        }
+        if !dead.load(Ordering::Relaxed) {
+            socket.send_to(&answer, from).unwrap();
+        }
+    }
+}
+
+/// The same command, with a resolver that asks `THERE`.
+fn with_names(home: &Home) -> Command {
+    let resolver = home.data_dir().with_file_name("resolv.conf");
+    std::fs::write(&resolver, format!("nameserver {THERE}\noptions timeout:1 attempts:1\n")).unwrap();
+    let serve = home.command("serve");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    command.arg("mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"").arg(resolver);
+    command.arg(serve.get_program()).args(serve.get_args());
+    for (name, value) in serve.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+#[test]
+fn a_dead_name_server_turns_nobody_down_not_even_after_a_restart() {
+    const SERVERS: u32 = 20;
+    let fleet = FleetHost::new();
+    let (dead, ended) = (Arc::new(AtomicBool::new(false)), fleet.ended.clone());
+    let is_dead = Arc::clone(&dead);
+    fleet.host.spawn(move || serve_names(&is_dead, &ended));
+    let mut config = String::from(
+        "[web]\nopen_metrics = true\n[scrape]\ninterval_seconds = 1\ntimeout_seconds = 0.5\nrecheck_seconds = 0.2\n",
+    );
+    for number in 0..SERVERS {
+        config += &format!("[[targets]]\naddress = \"s{number}.fleet.test:{PORT}\"\n");
+    }
+    let home = Home::new(&config);
+    let all_active = |collector: &Collector| {
+        eventually("every server to be active", || {
+            (in_state(collector, "active").len() as u32 == SERVERS).then_some(())
+        });
+    };
+    let collector = home.start_by(with_names(&home));
+    all_active(&collector);
+    collector.stop();
+
+    dead.store(true, Ordering::Relaxed);
+    // This one has never heard of any address.
+    let collector = home.start_by(with_names(&home));
+    eventually("each server to be tried some times", || {
+        (metric(&collector, "mect_scrapes_total{result=\"local\"}") >= f64::from(5 * SERVERS)).then_some(())
+    });
+    assert_eq!(metric(&collector, "mect_transitions_total{to=\"down\"}"), 0.0, "{}", home.log());
+    assert_eq!(in_state(&collector, "active").len() as u32, SERVERS);
+    assert_eq!(collector.get("/servers").json().as_array().unwrap().len() as u32, SERVERS, "the list stays as it was");
+
+    dead.store(false, Ordering::Relaxed);
+    let mended_at = Timestamp::now().to_string();
+    eventually("every server to answer again", || {
+        let servers = collector.all_servers();
+        servers.iter().all(|server| server["last_heartbeat"].as_str() > Some(&mended_at)).then_some(())
+    });
+    assert_eq!(metric(&collector, "mect_transitions_total{to=\"down\"}"), 0.0, "{}", home.log());
 }
