@@ -56,7 +56,7 @@ async fn sessions_and_tokens() {
     let problems = format!("name={EVIL}&expires_in_days=x");
     is("account-token-problems", 422, &site.submit(&cookie, "/account/tokens", &problems).await);
     let made = site.submit(&cookie, "/account/tokens", "name=grafana&expires_in_days=1&scope=federate").await;
-    is("account-token-made", 200, &made);
+    is("account-token-made", 201, &made);
     later();
     site.session("viewer").await;
     shows("account-tokens", 200, async || site.visit(&cookie, "/account?done=token-revoked").await).await;

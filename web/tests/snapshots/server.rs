@@ -61,7 +61,8 @@ async fn its_form() {
     let cookie = scene.site.session("admin").await;
     let edit = format!("{}/edit", scene.path(HOSTILE));
     shows("edit", 200, async || scene.visit(&cookie, &edit).await).await;
-    let same = format!("revision=0&hostname={}&ip=192.0.2.1&address=192.0.2.1:9776", escape(HOSTILE));
+    let revision = scene.servers[HOSTILE].revision;
+    let same = format!("revision={revision}&hostname={}&ip=192.0.2.1&address=192.0.2.1:9776", escape(HOSTILE));
     for (name, status, form) in [
         ("edit-problems", 422, format!("{same}&country_code=XX&tags=Bad!&capacity=x&coordinates=north")),
         ("edit-taken", 409, same.replace("192.0.2.1", "192.0.2.2")),
