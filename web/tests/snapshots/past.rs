@@ -19,10 +19,10 @@ async fn scene() -> Scene {
     let scene = Scene::of(Site::with(settings).await, registrations).await;
     let falls = || vec![story::heartbeat(1), story::failed(), story::failed(), story::failed()];
     let returns = || [falls(), vec![story::heartbeat(1); 3]].concat();
-    let minutes = |minutes: u64| Duration::from_secs(minutes * 60 + 40);
-    scene.scraped("de1", returns(), None, minutes(1)).await;
-    scene.scraped("de2", returns(), None, minutes(61)).await;
-    scene.scraped(HOSTILE, falls(), None, minutes(1)).await;
+    // Too far from each other to be one incident.
+    for (name, outcomes, before) in [("de1", returns(), 100), ("de2", returns(), 3700), (HOSTILE, falls(), 130)] {
+        scene.scraped(name, outcomes, None, Duration::from_secs(before)).await;
+    }
     scene
 }
 

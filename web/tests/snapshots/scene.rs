@@ -57,7 +57,7 @@ impl Scene {
         let refused = || Outcome::Failed(Failure::new(FailureReason::ConnRefused, ""));
         let falls = || vec![story::heartbeat(1), refused(), refused(), refused()];
         let hostile = Outcome::Failed(Failure::new(FailureReason::Status, "<script>alert(2)</script>"));
-        for (name, outcomes, doubt, before) in [
+        let scrapes = [
             ("active", vec![story::heartbeat(7000)], None, SCRAPED_BEFORE),
             ("degraded", vec![impaired()], None, SCRAPED_BEFORE),
             ("down", falls(), None, SCRAPED_BEFORE),
@@ -67,8 +67,10 @@ impl Scene {
             ("stale", vec![story::heartbeat(5)], None, STALE_FOR),
             (HOSTILE, vec![story::heartbeat(1), hostile], None, SCRAPED_BEFORE),
             ("pushed", vec![story::heartbeat(8)], None, SCRAPED_BEFORE),
-        ] {
-            scene.scraped(name, outcomes, doubt, before).await;
+        ];
+        for (n, (name, outcomes, doubt, before)) in (0..).zip(scrapes) {
+            // Each later than the one before, also on a machine that is quick: pages order by time.
+            scene.scraped(name, outcomes, doubt, before - Duration::from_secs(n)).await;
         }
         let cookie = scene.site.session("admin").await;
         for (name, form) in [

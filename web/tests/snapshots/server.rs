@@ -24,7 +24,7 @@ async fn every_state() {
     for (name, path) in [
         ("server-readonly", hostile.clone()),
         ("server-announced-readonly", scene.path("announced")),
-        ("server-hour", format!("{hostile}?span=1h")),
+        ("server-hour", format!("{}?span=1h", scene.path("active"))),
         ("server-month", format!("{hostile}?span=30d&done=%3Cimg%3E")),
     ] {
         shows(name, 200, async || scene.visit(&viewer, &path).await).await;

@@ -14,7 +14,7 @@ pub(super) struct Verdict {
     pub(super) sentence: Prose,
     /// What else is to know.
     pub(super) remarks: Vec<Remark>,
-    /// Nothing is known of it yet.
+    /// Nothing is known of it yet, and something will be.
     pub(super) is_awaited: bool,
 }
 
@@ -27,7 +27,10 @@ pub(super) struct Remark {
 
 impl Verdict {
     pub(super) fn of(view: &ServerView, rule: &Rule, now: Timestamp) -> Self {
-        let is_awaited = view.standing.last_scrape.is_none() && view.standing.last_failure.is_none();
+        let server = &view.server;
+        let is_scraped = view.monitored || server.target.is_some() || server.pushed;
+        let is_new = view.standing.last_scrape.is_none() && view.standing.last_failure.is_none();
+        let is_awaited = is_new && is_scraped && !server.awaits_approval;
         Self {
             word: view.health().name(),
             sentence: sentence(view, rule, now, is_awaited),
