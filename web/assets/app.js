@@ -18,6 +18,17 @@ let wanted = Infinity;
 let latest = Date.now();
 let wake = () => {};
 
+const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const DAY = { day: "numeric", month: "short" };
+
+// An instant in a sentence, in the reader's own time zone, as exact as the server is in UTC.
+function short(at, now) {
+  const options = at.toDateString() === now.toDateString() ? CLOCK
+    : at.getFullYear() === now.getFullYear() ? { ...DAY, ...CLOCK }
+    : { ...DAY, year: "numeric", ...CLOCK };
+  return at.toLocaleString("en-GB", options);
+}
+
 // Relative times go on while the page waits; the words are those of the server.
 function tick() {
   const now = Date.now() - skew;
@@ -35,9 +46,10 @@ function tick() {
   const isOld = published && now - Date.parse(published.dateTime) > 1000 * age.dataset.oldAfter;
   // In the reader's own time zone; UTC is told under the pointer.
   for (const time of document.querySelectorAll("time[data-at]")) {
-    const text = new Date(time.dateTime).toLocaleString();
+    const at = new Date(time.dateTime), isShort = time.dataset.at === "short";
+    const text = isShort ? short(at, new Date(now)) : at.toLocaleString();
     if (time.textContent === text) continue;
-    time.title = `${time.textContent} (${time.title})`;
+    if (!isShort) time.title = `${time.textContent} (${time.title})`;
     time.textContent = text;
   }
   // Colours stand for what is known now.

@@ -23,6 +23,7 @@ pub(crate) mod map;
 pub(crate) mod menu;
 pub(crate) mod order;
 pub(crate) mod password;
+pub(crate) mod prose;
 pub(crate) mod qr;
 pub(crate) mod row;
 pub(crate) mod server;

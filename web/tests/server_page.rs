@@ -258,7 +258,7 @@ async fn what_the_operator_wants_is_one_button_each() {
     let (draining, page) = press("action=drain&drain_until=2099-05-01T12%3A00").await;
     let until = "2099-05-01T12:00:00Z".parse().unwrap();
     assert!(draining.draining.unwrap().until == Some(until) && !draining.enabled);
-    assert!(page.contains("until 1 May 2099, 12:00 UTC; clients are sent elsewhere"), "{page}");
+    assert!(page.contains(">1 May 2099, 12:00 UTC</time>; clients are sent elsewhere"), "{page}");
     let (both, page) = press("action=maintain&maintenance_until=").await;
     assert!(both.maintenance.unwrap().until.is_none() && both.draining == draining.draining);
     assert!(page.contains("In maintenance") && page.contains("until it is ended"));

@@ -166,6 +166,11 @@ impl Browser {
         self.session.chromium("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
     }
 
+    /// The time zone that the person lives in, for example `Asia/Kolkata`.
+    pub(crate) fn zone(&self, zone: &str) {
+        self.session.chromium("Emulation.setTimezoneOverride", &json!({ "timezoneId": zone }));
+    }
+
     /// What is shown when the page is printed.
     pub(crate) fn medium(&self, medium: &str) {
         self.session.chromium("Emulation.setEmulatedMedia", &json!({ "media": medium }));

@@ -25,3 +25,4 @@ mod scene;
 mod servers;
 mod sign_in;
 mod webdriver;
+mod zones;

@@ -143,14 +143,17 @@ struct TagPage {
 
 impl TagPage {
     fn of(form: Form, problem: String, identity: &Identity) -> Self {
+        let sentence = form.label();
+        let mut ids: Vec<_> = form.ids.into_iter().collect();
+        ids.sort_unstable();
         Self {
             who: Some(Who::on(Section::Fleet, identity)),
-            sentence: form.label(),
+            sentence,
             tag: Field { value: form.tag, ..Field::new("tag", "Tag") }.required().wrong(problem),
             action: form.action,
             back: form.back,
             all_found: form.all_found,
-            ids: form.ids.into_iter().collect(),
+            ids,
         }
     }
 }

@@ -98,6 +98,17 @@ pub(crate) struct Frame {
     pub(crate) tick: Duration,
 }
 
+/// The foot of a chart.
+pub(crate) struct Axis {
+    /// Start and end, in milliseconds since 1970.
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    /// Distance of ticks, in milliseconds.
+    pub(crate) step: i64,
+    /// At round times in UTC.
+    pub(crate) ticks: Vec<Tick>,
+}
+
 /// A word at the foot of a chart.
 pub(crate) struct Tick {
     /// Place as a share of the width, in percent.
@@ -125,14 +136,11 @@ pub(crate) struct Chart {
     pub(crate) lines: Vec<Drawn>,
     /// Words at the top, the middle and the bottom of the axis.
     pub(crate) scale: [String; 3],
-    pub(crate) ticks: Vec<Tick>,
+    pub(crate) axis: Axis,
     /// The chart in a sentence.
     pub(crate) summary: String,
     /// What stands at each place: lines of `x text`, x in the plane.
     pub(crate) hover: String,
-    /// Start and end, in milliseconds since 1970.
-    pub(crate) from: i64,
-    pub(crate) to: i64,
 }
 
 impl Frame {
@@ -142,9 +150,20 @@ impl Frame {
         (at.since(self.span.start).as_secs_f64() / length).clamp(0.0, 1.0) * WIDTH
     }
 
+    /// The foot of what is drawn in this frame.
+    pub(crate) fn axis(&self) -> Axis {
+        let (from, to) = (self.span.start.as_millis(), self.span.end.as_millis());
+        Axis { from, to, step: self.step(), ticks: self.ticks() }
+    }
+
+    /// Distance of ticks, in milliseconds.
+    fn step(&self) -> i64 {
+        i64::try_from(self.tick.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
     /// Ticks at round times; with the day where they are as far apart as days.
     pub(crate) fn ticks(&self) -> Vec<Tick> {
-        let step = i64::try_from(self.tick.as_millis()).unwrap_or(i64::MAX).max(1);
+        let step = self.step();
         let (start, end) = (self.span.start.as_millis(), self.span.end.as_millis());
         let first = start + (-start).rem_euclid(step);
         let instants = (first..=end).step_by(usize::try_from(step).unwrap_or(usize::MAX)).map(Timestamp::from_millis);
@@ -167,7 +186,7 @@ impl Chart {
         Self {
             title,
             scale: [unit.text(top), unit.text(top / 2.0), "0".to_owned()],
-            ticks: frame.ticks(),
+            axis: frame.axis(),
             summary: summary(title, unit, lines),
             hover: hover(unit, frame, lines),
             lines: lines
@@ -181,8 +200,6 @@ impl Chart {
                     latest: line.samples.last().map(|sample| unit.text(sample.value)),
                 })
                 .collect(),
-            from: frame.span.start.as_millis(),
-            to: frame.span.end.as_millis(),
         }
     }
 

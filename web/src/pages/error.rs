@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 use crate::app::App;
 use crate::auth::identity::{Identity, identify};
-use crate::error::Problem;
+use crate::error::{Error, Problem};
 use crate::pages::filter::escape;
 use crate::pages::{Section, Who, assets, page};
 
@@ -22,8 +22,13 @@ struct ErrorPage<'a> {
 }
 
 /// What a person can do about it.
-fn next(status: StatusCode) -> &'static str {
-    match status {
+fn next(problem: &Problem) -> &'static str {
+    match problem.status {
+        StatusCode::FORBIDDEN
+            if [Error::FormToken, Error::CrossSite].map(|e| e.to_string()).contains(&problem.detail) =>
+        {
+            "Nothing was changed. Open the page of the form again, and send it from there."
+        }
         StatusCode::UNAUTHORIZED => "Sign in again, and do it once more.",
         StatusCode::FORBIDDEN => {
             "It needs another role, or another way to sign in. A superadmin can give you the role."
@@ -83,7 +88,7 @@ impl Browser {
         };
         let who = identity.map(|identity| Who::on(Section::Elsewhere, &identity));
         let (status, detail) = (problem.status.as_u16(), &problem.detail);
-        match page(problem.status, &ErrorPage { who, status, detail, next: next(problem.status) }) {
+        match page(problem.status, &ErrorPage { who, status, detail, next: next(&problem) }) {
             Ok(mut shown) => {
                 for name in [header::ALLOW, header::RETRY_AFTER] {
                     if let Some(value) = response.headers_mut().remove(&name) {

@@ -24,6 +24,7 @@ use crate::app::{App, Shared};
 use crate::auth::identity::Identity;
 use crate::error::Error;
 use crate::pages::chart::Chart;
+use crate::pages::prose::Prose;
 use crate::pages::row::Moment;
 use crate::pages::{Section, Who, assets, format, page};
 use crate::rest::v1::events::EventView;
@@ -133,7 +134,7 @@ struct Uptime {
 /// A fact with its name.
 struct Fact {
     name: &'static str,
-    text: String,
+    text: Prose,
 }
 
 #[derive(Template)]
@@ -237,7 +238,7 @@ impl ServerPage {
             score: Score::of(view, &app.fleet.view()),
             spans: Span::ALL.map(|one| Choice { name: one.name(), label: one.label(), is_chosen: one == span }).into(),
             charts: buckets.map(|buckets| charts::charts(buckets, span, &frame)),
-            numbers: buckets.map(|buckets| charts::rows(buckets, &frame)).unwrap_or_default(),
+            numbers: buckets.map(|buckets| charts::rows(buckets, &frame, now)).unwrap_or_default(),
             strip: past.flips.as_ref().map(|flips| Strip::of(view, flips, &frame, now)),
             uptimes: past.flips.as_ref().map(|flips| {
                 let shares = history::shares(standing, flips, now).into_iter();
@@ -261,7 +262,7 @@ fn share(ratio: Option<f64>) -> String {
 fn facts(view: &ServerView, now: Timestamp) -> Vec<Fact> {
     let server = &view.server;
     let place = &server.place;
-    let fact = |name, text: String| Fact { name, text };
+    let fact = |name, text: String| Fact { name, text: Prose::of(text) };
     let mut facts = vec![fact("Address", server.ip.clone())];
     facts.push(fact(
         "Target",
@@ -289,7 +290,7 @@ fn facts(view: &ServerView, now: Timestamp) -> Vec<Fact> {
     if !offers.is_empty() {
         facts.push(fact("Flags", offers.join(", ")));
     }
-    facts.push(fact("Known since", format::instant(server.registered_at, now)));
+    facts.push(Fact { name: "Known since", text: Prose::default().at(server.registered_at, now) });
     facts.push(fact("Identity", server.id.to_string()));
     facts
 }

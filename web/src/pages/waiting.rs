@@ -56,8 +56,8 @@ fn shown(app: &App, identity: &Identity, status: StatusCode, problem: Option<&'s
     let (view, now) = (app.fleet.view(), Timestamp::now());
     let mut waiting: Vec<_> =
         view.servers().iter().map(|view| &view.server).filter(|one| one.awaits_approval).collect();
-    // Who came first is shown first, so that a page does not change under a pointer.
-    waiting.sort_by_key(|server| (server.registered_at, server.id));
+    // Who came first is shown first, so that a page does not change under a pointer; who came together, by name.
+    waiting.sort_by_key(|server| server.registered_at);
     let row = |server: &&std::sync::Arc<mect_fleet::Server>| Row {
         id: server.id.to_string(),
         hostname: server.hostname.clone(),

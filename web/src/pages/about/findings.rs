@@ -121,14 +121,14 @@ pub(super) fn judge(situation: &Situation) -> Vec<Finding> {
         findings.push(match situation.stale {
             0 => fine("Every server is checked in time"),
             stale => problem(
-                format!("{stale} servers were not checked in time"),
+                format!("{} not checked in time", servers(stale, "was", "were")),
                 "The collector cannot keep up, or another one that should check them is gone. Its log says more.",
             ),
         });
     }
     if situation.unverified > 0 {
         findings.push(problem(
-            format!("{} servers fail and cannot be verified", situation.unverified),
+            format!("{} and cannot be verified", servers(situation.unverified, "fails", "fail")),
             "The collector's own network may be to blame. Name addresses outside of the fleet in [guard] canaries.",
         ));
     }
@@ -140,8 +140,8 @@ pub(super) fn judge(situation: &Situation) -> Vec<Finding> {
     }
     if situation.waiting > 0 {
         findings.push(warning(
-            format!("{} servers announced themselves and wait", situation.waiting),
-            "Let them in, or delete them.",
+            format!("{} for approval", servers(situation.waiting, "waits", "wait")),
+            "See who announced itself: let it in, or reject it.",
         ));
     }
     findings.extend(databases(facts, situation.now));
@@ -174,6 +174,11 @@ fn databases(facts: &Facts, now: Timestamp) -> Vec<Finding> {
         Some(_) => fine(format!("The geolocation database {} is in use", database.file)),
     });
     judged.collect()
+}
+
+/// `1 server waits`, `2 servers wait`.
+fn servers(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 server {one}") } else { format!("{count} servers {many}") }
 }
 
 #[cfg(test)]

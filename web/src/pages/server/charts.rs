@@ -7,7 +7,7 @@ use mect_fleet::Timestamp;
 use mect_fleet::series::{self, Bucket, Spread};
 
 use crate::pages::chart::{Chart, Frame, Line, Sample, Unit};
-use crate::pages::format;
+use crate::pages::prose::Prose;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -121,14 +121,14 @@ pub(super) fn charts(buckets: &[Bucket], span: Span, frame: &Frame) -> Vec<Chart
 
 /// A row of numbers: what the charts show, for who cannot see them.
 pub(super) struct Row {
-    pub(super) at: String,
+    pub(super) at: Prose,
     /// Mean of each quantity, in the order of the table's head.
     pub(super) values: [String; 6],
     pub(super) checks: String,
 }
 
 /// The numbers in few rows, the latest first.
-pub(super) fn rows(buckets: &[Bucket], frame: &Frame) -> Vec<Row> {
+pub(super) fn rows(buckets: &[Bucket], frame: &Frame, now: Timestamp) -> Vec<Row> {
     let slot = (frame.span.end.since(frame.span.start) / ROWS).max(Duration::from_millis(1)).as_millis();
     let number = |bucket: &Bucket| bucket.at.since(frame.span.start).as_millis() / slot;
     let slots = buckets.chunk_by(|a, b| number(a) == number(b)).filter_map(|slot| Some((slot.first()?.at, slot)));
@@ -143,7 +143,7 @@ pub(super) fn rows(buckets: &[Bucket], frame: &Frame) -> Vec<Row> {
             let (checks, failures) =
                 slot.iter().fold((0u64, 0u64), |(a, b), one| (a + u64::from(one.checks), b + u64::from(one.failures)));
             Row {
-                at: format!("{}, {}", format::day(at), format::clock(at)),
+                at: Prose::default().at(at, now),
                 values: [
                     mean(Unit::Percent, |bucket| bucket.cpu),
                     mean(Unit::Percent, |bucket| bucket.ram),
@@ -201,7 +201,7 @@ mod tests {
         let buckets: Vec<_> = (0..288)
             .map(|n| bucket(frame.span.start + MINUTE * 5 * n, f64::from(n) / 288.0, u32::from(n == 0)))
             .collect();
-        let rows = rows(&buckets, &frame);
+        let rows = rows(&buckets, &frame, now);
         assert_eq!(rows.len(), 24);
         assert_eq!((rows[0].values[0].as_str(), rows[0].values[1].as_str()), ("97.7 %", "–"));
         assert_eq!((rows[0].checks.as_str(), rows[23].checks.as_str()), ("12", "12, 1 failed"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mect_fleet::{Health, ServerView, Timestamp, Transition};
 
-use crate::pages::chart::{Frame, Tick};
+use crate::pages::chart::{Axis, Frame};
 use crate::pages::format;
 
 /// Segments of a strip: beyond, they are thinner than a hair, and the earliest are left out.
@@ -18,14 +18,17 @@ pub(super) struct Segment {
     pub(super) width: String,
     /// The state.
     pub(super) class: &'static str,
-    /// What a pointer on it is told.
+    /// What a pointer on it is told, in UTC.
     pub(super) title: String,
+    /// Start and end, in milliseconds since 1970; no end while it lasts.
+    pub(super) from: i64,
+    pub(super) to: Option<i64>,
 }
 
 /// The strip.
 pub(super) struct Strip {
     pub(super) segments: Vec<Segment>,
-    pub(super) ticks: Vec<Tick>,
+    pub(super) axis: Axis,
     /// It in a sentence.
     pub(super) summary: String,
 }
@@ -55,7 +58,7 @@ impl Strip {
             segments.push(segment(frame, (*from, to), *health, *flip, now));
         }
         segments.drain(..segments.len().saturating_sub(MAX_SEGMENTS));
-        Self { segments, ticks: frame.ticks(), summary: summary(outages, down) }
+        Self { segments, axis: frame.axis(), summary: summary(outages, down) }
     }
 }
 
@@ -76,6 +79,8 @@ fn segment(
         width: format!("{:.1}", (end - x).max(2.0)),
         class: health.name(),
         title: format!("{} from {} to {until}{reason}", health.name(), format::instant(from, now)),
+        from: from.as_millis(),
+        to: (to != now).then(|| to.as_millis()),
     }
 }
 

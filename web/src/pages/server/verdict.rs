@@ -3,6 +3,7 @@
 use mect_fleet::{Health, Period, Rule, ServerView, Timestamp};
 
 use crate::pages::format;
+use crate::pages::prose::Prose;
 
 /// What stands at the head of a server's page.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,10 +11,10 @@ pub(super) struct Verdict {
     /// The judged state: word, mark and colour.
     pub(super) word: &'static str,
     /// Since when and why.
-    pub(super) sentence: String,
+    pub(super) sentence: Prose,
     /// What else is to know.
     pub(super) remarks: Vec<Remark>,
-    /// Nothing is known of it yet.
+    /// Nothing is known of it yet, and something will be.
     pub(super) is_awaited: bool,
 }
 
@@ -21,12 +22,15 @@ pub(super) struct Verdict {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Remark {
     pub(super) word: &'static str,
-    pub(super) sentence: String,
+    pub(super) sentence: Prose,
 }
 
 impl Verdict {
     pub(super) fn of(view: &ServerView, rule: &Rule, now: Timestamp) -> Self {
-        let is_awaited = view.standing.last_scrape.is_none() && view.standing.last_failure.is_none();
+        let server = &view.server;
+        let is_scraped = view.monitored || server.target.is_some() || server.pushed;
+        let is_new = view.standing.last_scrape.is_none() && view.standing.last_failure.is_none();
+        let is_awaited = is_new && is_scraped && !server.awaits_approval;
         Self {
             word: view.health().name(),
             sentence: sentence(view, rule, now, is_awaited),
@@ -36,57 +40,47 @@ impl Verdict {
     }
 }
 
-fn sentence(view: &ServerView, rule: &Rule, now: Timestamp, is_awaited: bool) -> String {
+fn sentence(view: &ServerView, rule: &Rule, now: Timestamp, is_awaited: bool) -> Prose {
     let (server, standing, state) = (&view.server, &view.standing, &view.standing.state);
     if server.awaits_approval {
-        let since = format::instant(server.registered_at, now);
-        return format!("Announced itself at {since} and awaits approval: neither scraped nor listed until then");
+        return Prose::of("Announced itself at ")
+            .at(server.registered_at, now)
+            .words(" and awaits approval: neither scraped nor listed until then");
     }
     if !view.monitored && server.target.is_none() && !server.pushed {
-        return match standing.last_scrape {
-            Some(at) => format!("No target names it: not scraped since {}", format::instant(at, now)),
-            None => "No target names it: not scraped".to_owned(),
-        };
+        return Prose::of("No target names it: not scraped").since(standing.last_scrape, now);
     }
     if is_awaited {
         let what = if server.pushed { "heartbeat of its agent" } else { "scrape" };
-        return format!("Waiting for the first {what}");
+        return Prose::of(format!("Waiting for the first {what}"));
     }
     if !view.monitored {
-        return "Waiting for the collector to take it up".to_owned();
+        return Prose::of("Waiting for the collector to take it up");
     }
-    let since = state.since.map_or_else(String::new, |since| format!(" since {}", format::instant(since, now)));
-    let health = capital(view.health());
+    let since = Prose::of(capital(view.health())).since(state.since, now);
     match (&standing.last_failure, view.health()) {
-        (Some(failure), Health::Down) => format!("Down{since}, {failure}, {}", checks(state.failures)),
-        (None, Health::Down) => {
-            format!("Down{since}, answers again ({} of {} checks)", state.successes, rule.rise)
-        }
+        (Some(failure), Health::Down) => since.words(format!(", {failure}, {}", checks(state.failures))),
+        (None, Health::Down) => since.words(format!(", answers again ({} of {} checks)", state.successes, rule.rise)),
         (Some(failure), Health::Pending) => {
-            format!("Never answered so far: {failure} ({} of {} checks)", state.counted, rule.fall)
+            Prose::of(format!("Never answered so far: {failure} ({} of {} checks)", state.counted, rule.fall))
         }
-        (Some(failure), _) if failure.reason.is_local() => format!("{health}{since}; {failure}"),
-        (Some(failure), _) if view.is_unverified() => {
-            format!(
-                "{health}{since} as far as known: {failure}, {}, but our own network may be to blame",
-                checks(state.failures)
-            )
-        }
+        (Some(failure), _) if failure.reason.is_local() => since.words(format!("; {failure}")),
+        (Some(failure), _) if view.is_unverified() => since.words(format!(
+            " as far as known: {failure}, {}, but our own network may be to blame",
+            checks(state.failures)
+        )),
         (Some(failure), _) => {
-            format!("{health}{since}; last check: {failure} ({} of {} until down)", state.counted, rule.fall)
+            since.words(format!("; last check: {failure} ({} of {} until down)", state.counted, rule.fall))
         }
         (None, Health::Degraded) => {
             let units = standing.reading.iter().flat_map(|reading| &reading.services).filter(|unit| !unit.active);
             let units: Vec<&str> = units.map(|unit| &*unit.unit).collect();
-            match units.as_slice() {
-                [] => format!(
-                    "Degraded{since}; every unit is active again ({} of {} checks)",
-                    state.clean_successes, rule.rise
-                ),
-                units => format!("Degraded{since}: {} not active", units.join(", ")),
-            }
+            since.words(match units.as_slice() {
+                [] => format!("; every unit is active again ({} of {} checks)", state.clean_successes, rule.rise),
+                units => format!(": {} not active", units.join(", ")),
+            })
         }
-        (None, _) => format!("{health}{since}"),
+        (None, _) => since,
     }
 }
 
@@ -94,25 +88,23 @@ fn remarks(view: &ServerView, now: Timestamp) -> Vec<Remark> {
     let server = &view.server;
     let period = |word, is_so: bool, period: Option<Period>| {
         period.filter(|_| is_so).map(|period| {
+            let since = Prose::of("since ").at(period.since, now);
             let until = match period.until {
-                Some(until) => format!("until {}", format::instant(until, now)),
-                None => "until it is ended".to_owned(),
+                Some(until) => since.words(" until ").at(until, now),
+                None => since.words(" until it is ended"),
             };
-            Remark {
-                word,
-                sentence: format!("since {} {until}; clients are sent elsewhere", format::instant(period.since, now)),
-            }
+            Remark { word, sentence: until.words("; clients are sent elsewhere") }
         })
     };
     let stale = view.standing.last_scrape.filter(|_| view.stale).map(|at| Remark {
         word: "stale",
-        sentence: format!("not checked for {}: what is shown is old", format::span(now.since(at))),
+        sentence: Prose::of(format!("not checked for {}: what is shown is old", format::span(now.since(at)))),
     });
     let unverified = view.is_unverified().then(|| Remark {
         word: "unverified",
-        sentence: "its checks fail, but nobody else answers either, or most servers fail at once".to_owned(),
+        sentence: Prose::of("its checks fail, but nobody else answers either, or most servers fail at once"),
     });
-    let disabled = (!server.enabled).then(|| Remark { word: "disabled", sentence: "not listed to clients".to_owned() });
+    let disabled = (!server.enabled).then(|| Remark { word: "disabled", sentence: Prose::of("not listed to clients") });
     let draining = period("draining", view.draining, server.draining);
     let maintenance = period("maintenance", view.in_maintenance, server.maintenance);
     [stale, unverified, disabled, draining, maintenance].into_iter().flatten().collect()
@@ -165,7 +157,7 @@ mod tests {
     }
 
     fn told(view: &ServerView) -> String {
-        Verdict::of(view, &Rule::default(), START + Duration::from_secs(600)).sentence
+        Verdict::of(view, &Rule::default(), START + Duration::from_secs(600)).sentence.to_string()
     }
 
     #[test]
@@ -199,7 +191,12 @@ mod tests {
         let outcomes = || vec![story::heartbeat(1), refused(), refused(), refused()];
         let view = view(server(), outcomes(), Some(Doubt::NoWitness));
         let state = Verdict::of(&view, &Rule::default(), START + Duration::from_secs(90));
-        assert!(state.sentence.starts_with("Active since 14:02 UTC as far as known: connection refused, 3 checks"));
+        assert!(
+            state
+                .sentence
+                .to_string()
+                .starts_with("Active since 14:02 UTC as far as known: connection refused, 3 checks")
+        );
         assert_eq!((state.word, state.remarks[0].word), ("active", "unverified"));
     }
 
@@ -240,8 +237,11 @@ mod tests {
         let remarks = Verdict::of(&view, &Rule::default(), START + Duration::from_secs(600)).remarks;
         let words: Vec<_> = remarks.iter().map(|remark| remark.word).collect();
         assert_eq!(words, ["stale", "disabled", "draining", "maintenance"]);
-        assert_eq!(remarks[0].sentence, "not checked for 10 min: what is shown is old");
-        assert_eq!(remarks[2].sentence, "since 14:02 UTC until 25 Nov, 14:02 UTC; clients are sent elsewhere");
-        assert!(remarks[3].sentence.contains("until it is ended"));
+        assert_eq!(remarks[0].sentence.to_string(), "not checked for 10 min: what is shown is old");
+        assert_eq!(
+            remarks[2].sentence.to_string(),
+            "since 14:02 UTC until 25 Nov, 14:02 UTC; clients are sent elsewhere"
+        );
+        assert!(remarks[3].sentence.to_string().contains("until it is ended"));
     }
 }
