@@ -2,25 +2,27 @@
 //!
 //! A mistake names the file, the line, the key and what is allowed; nothing starts with a half-understood file.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mect_fleet::redis::RedisUrl;
-use mect_fleet::{Role, Rule};
-use mect_web::{ListKey, Network, Secret};
+use mect_fleet::{Network, Role, Rule, TargetPolicy};
+use mect_web::{ListKey, Secret};
 use serde::Deserialize;
 
 mod access;
 mod check;
 mod diagnose;
 mod environment;
+mod http_sd;
 mod scrape;
 mod target;
 
 pub use access::Access;
 pub use diagnose::ConfigError;
 pub use environment::{KNOWN_VARIABLES, Variables};
+pub use http_sd::HttpSd;
 pub use scrape::{KeepAlive, Scrape};
 pub use target::{Labels, TargetEntry};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub targets: Vec<TargetEntry>,
     /// `[[file_sd]]`
     pub file_sd: Vec<FileSd>,
+    /// `[[http_sd]]`
+    pub http_sd: Vec<HttpSd>,
     /// Secrets, from the environment or the files that the environment names.
     #[serde(skip)]
     pub secrets: Secrets,
@@ -87,7 +91,7 @@ pub struct Web {
     pub status_page: bool,
     /// Addresses of proxies in front of the pages, as single ones or ranges: what they say in `X-Forwarded-For` is
     /// believed, for the throttle of logins.
-    pub trusted_proxies: Vec<Proxy>,
+    pub trusted_proxies: Vec<Network>,
     /// Agents of the old system may report their servers to `POST /heartbeat`, with the agent key.
     pub legacy_push: bool,
     /// A server that an agent reports is down after so long without a report.
@@ -140,16 +144,6 @@ pub enum Enrolment {
     Approval,
     /// It is scraped at once.
     Open,
-}
-
-/// One entry of [`Web::trusted_proxies`].
-#[derive(Debug, Clone, Copy)]
-pub struct Proxy(pub Network);
-
-impl<'de> Deserialize<'de> for Proxy {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
-    }
 }
 
 /// Where the fleet is kept.
@@ -317,20 +311,40 @@ impl Config {
     /// Refuses what only a collector at work needs: who keeps the accounts in order does not have every key.
     ///
     /// # Errors
-    /// Agents or exporters may call, and there is no key for them.
+    /// Agents or exporters may call, and there is no key for them; or a target is the collector itself.
     pub fn check_for_serving(&self) -> Result<(), ConfigError> {
         let asks_for_key = self.web.legacy_push || self.web.enrolment != Enrolment::Off;
         if asks_for_key && self.secrets.agent_api_key.is_none() {
             let problem = "is needed with `web.legacy_push` and `web.enrolment`: agents and exporters show it";
             return Err(ConfigError::at("environment: AGENT_API_KEY", problem));
         }
-        Ok(())
+        // Only now it is known where we listen: the environment may have said so.
+        let policy = self.target_policy();
+        match self.targets.iter().find_map(|entry| entry.check(&policy).err()) {
+            Some(problem) => Err(ConfigError::at("key `targets.address`", problem)),
+            None => Ok(()),
+        }
+    }
+
+    /// Which addresses may be scraped.
+    pub fn target_policy(&self) -> TargetPolicy {
+        let policy = self.scrape.target_policy();
+        // Port 0 is any free one: who listens there knows it later.
+        if self.web.listen.port() != 0 {
+            policy.deny_listener(self.web.listen, is_here);
+        }
+        policy
     }
 
     /// The health rule.
     pub fn rule(&self) -> Rule {
         Rule { fall: self.health.fall, rise: self.health.rise, ..Rule::default() }
     }
+}
+
+/// True for an address of this machine: only on such a one can a socket be opened. Sends nothing.
+pub(crate) fn is_here(address: IpAddr) -> bool {
+    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
 
 #[cfg(test)]

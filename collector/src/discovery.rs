@@ -1,30 +1,41 @@
 //! Discovery: which targets there are. Reads the sources, merges them, makes their servers known to the inventory and
 //! hands the engine one complete set.
 //!
-//! Order of precedence where two sources name the same address: `[[targets]]`, then `[[file_sd]]` in the order of the
-//! configuration, then what the inventory itself knows: servers added by REST, announced by themselves, or reported by
-//! agents of the old system. The later one is ignored; among the first two it is logged.
+//! Order of precedence where two sources name the same address: `[[targets]]`, then `[[file_sd]]`, then `[[http_sd]]`, each
+//! in the order of the configuration, then what the inventory itself knows: servers added by REST, announced by
+//! themselves, or reported by agents of the old system. The later one is ignored; among the first three it is logged.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mect_fleet::collecting::DroppedTarget;
 use mect_fleet::store::{Registration, StoreError};
-use mect_fleet::{Fleet, ScrapeTarget, ServerId, Timestamp};
+use mect_fleet::{Fleet, ScrapeTarget, ServerId, TargetPolicy, Timestamp};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError, Labels};
+use crate::metrics::{Metrics, Source};
 use crate::parse::Format;
+use crate::scrape::Accesses;
 
+mod copies;
 pub mod file_sd;
+mod groups;
+pub mod http_sd;
 
 use file_sd::FileSource;
+use http_sd::{Answer, Asker, HttpSource};
 pub use mect_fleet::{Endpoint, InvalidEndpoint};
 
 /// Where no file is to be looked at.
 const WITHOUT_FILES: Duration = Duration::from_secs(86_400);
+/// Sets that the inventory refused are offered again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// One way to know how a server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +72,23 @@ impl Candidate {
     }
 }
 
+/// Sources that cannot be used as they are now, and why. What they said last stays in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems {
+    /// Target files.
+    pub files: Vec<String>,
+    /// Lists by HTTP.
+    pub lists: Vec<String>,
+}
+
+/// A list by its place in the configuration, and what came of asking for it.
+type Told = (usize, Answer);
+
 /// The sources and what they said last.
 pub struct Discovery {
     fixed: Vec<Candidate>,
     files: Vec<FileSource>,
+    lists: Vec<HttpSource>,
     refresh: Duration,
     fleet: Arc<Fleet>,
     /// Agents of the old system may report servers.
@@ -73,48 +97,68 @@ pub struct Discovery {
     configured: Vec<(ServerId, ScrapeTarget, Option<Format>)>,
     /// What of it was left aside.
     dropped: Vec<DroppedTarget>,
+    /// The inventory refused what the sources say now.
+    is_owing: bool,
     /// Of the view that the published set was drawn from.
     inventory_version: u64,
     published: watch::Sender<TargetSet>,
     told_dropped: watch::Sender<Vec<DroppedTarget>>,
-    told_problems: watch::Sender<Vec<String>>,
+    told_problems: watch::Sender<Problems>,
+    metrics: Metrics,
 }
 
 impl Discovery {
-    /// Sources as configured. Nothing is read yet.
-    pub fn new(config: &Config, fleet: Arc<Fleet>) -> Self {
+    /// Sources as configured, which may name targets that `policy` allows. Nothing is read yet.
+    ///
+    /// # Errors
+    /// The URL of a list cannot be used.
+    pub fn new(
+        config: &Config,
+        fleet: Arc<Fleet>,
+        accesses: &Arc<Accesses>,
+        policy: &Arc<TargetPolicy>,
+        metrics: Metrics,
+    ) -> Result<Self, ConfigError> {
+        let data_dir = &config.store.data_dir;
         let files = config.file_sd.iter().flat_map(|file_sd| &file_sd.files);
-        let files = files.map(|path| FileSource::new(path).with_copy_in(&config.store.data_dir));
+        let files = files.map(|path| FileSource::new(path, Arc::clone(policy)).with_copy_in(data_dir));
+        let lists = config.http_sd.iter().map(|list| {
+            let asker = Asker::new(list, Arc::clone(accesses), Arc::clone(policy))?;
+            Ok(HttpSource::new(asker, &list.url, data_dir))
+        });
         let refresh = config.file_sd.iter().map(|file_sd| file_sd.refresh_seconds).fold(f64::INFINITY, f64::min);
-        Self {
+        Ok(Self {
             fixed: fixed(config),
             files: files.collect(),
+            lists: lists.collect::<Result<_, _>>()?,
             refresh: Duration::try_from_secs_f64(refresh).unwrap_or(WITHOUT_FILES),
             fleet,
             takes_pushes: config.web.legacy_push,
             configured: Vec::new(),
             dropped: Vec::new(),
+            is_owing: false,
             inventory_version: 0,
             published: watch::Sender::default(),
             told_dropped: watch::Sender::default(),
             told_problems: watch::Sender::default(),
-        }
+            metrics,
+        })
     }
 
-    /// The targets that the configured sources name now. Reads every file, publishes nothing.
+    /// The targets that configuration and files name now. Reads every file, asks for no list, publishes nothing.
     ///
     /// # Errors
     /// A file cannot be used.
     pub fn candidates_of(config: &Config) -> Result<Vec<Candidate>, ConfigError> {
-        let mut candidates = fixed(config);
+        let (mut candidates, policy) = (fixed(config), config.target_policy());
         for file in config.file_sd.iter().flat_map(|file_sd| &file_sd.files) {
             candidates.extend(
-                file_sd::read(file).map_err(|error| ConfigError::at("key `file_sd.files`", error.to_string()))?,
+                file_sd::read(file, &policy)
+                    .map_err(|error| ConfigError::at("key `file_sd.files`", error.to_string()))?,
             );
         }
-        let is_known = |name: &str| config.access.iter().any(|access| access.name == name);
-        let of_none =
-            candidates.iter().find(|candidate| candidate.labels.access.as_deref().is_some_and(|name| !is_known(name)));
+        let is_unknown = |name: &str| !config.has_access(name);
+        let of_none = candidates.iter().find(|candidate| candidate.labels.access.as_deref().is_some_and(is_unknown));
         if let Some(candidate) = of_none {
             let problem = format!("target {}: no [[access]] has the name in its label `access`", candidate.endpoint);
             return Err(ConfigError::at("key `file_sd.files`", problem));
@@ -122,8 +166,9 @@ impl Discovery {
         Ok(merge(candidates.iter()).0.into_iter().cloned().collect())
     }
 
-    /// The first [`refresh`](Self::refresh). A file that cannot be used now is replaced by the copy of what it said
-    /// last: a mistake in it must not empty the fleet at a restart.
+    /// The first [`refresh`](Self::refresh), and the first question for every list. A source that cannot be used now is
+    /// replaced by the copy of what it said last: a mistake in it must not empty the fleet at a restart. A list without a
+    /// copy is done without: a file has to be mended by somebody, a network comes back by itself.
     ///
     /// # Errors
     /// A file cannot be used and has no such copy, or the inventory refused.
@@ -131,7 +176,21 @@ impl Discovery {
         for file in &mut self.files {
             if let Err(error) = file.refresh() {
                 file.use_copy().map_err(|_| ConfigError::at("key `file_sd.files`", error.to_string()))?;
+                self.metrics.count_unusable(Source::File);
                 tracing::error!(%error, "target file not used; what it said at its last good reading stays in force");
+            }
+        }
+        let answers = join_all(self.lists.iter().map(|list| list.asker().ask())).await;
+        for (list, answer) in self.lists.iter_mut().zip(answers) {
+            list.take(answer);
+            if list.problem().is_none() {
+                continue;
+            }
+            self.metrics.count_unusable(Source::Http);
+            let name = list.asker().name().to_owned();
+            match list.use_copy() {
+                Ok(()) => tracing::warn!(list = name, "its targets are those of its last good answer"),
+                Err(_) => tracing::error!(list = name, "no earlier answer is known: going on without its targets"),
             }
         }
         self.tell_problems();
@@ -153,18 +212,35 @@ impl Discovery {
         for file in &mut self.files {
             match file.refresh() {
                 Ok(new) => changed |= new,
-                Err(error) => tracing::warn!(%error, "target file not used; its last good content stays in force"),
+                Err(error) => {
+                    self.metrics.count_unusable(Source::File);
+                    tracing::warn!(%error, "target file not used; its last good content stays in force");
+                }
             }
         }
+        self.follow_sources(changed).await
+    }
+
+    /// Takes what came of asking for a list, and publishes the new set.
+    async fn take(&mut self, (place, answer): Told) -> Result<(), StoreError> {
+        if answer.is_err() {
+            self.metrics.count_unusable(Source::Http);
+        }
+        let changed = self.lists.get_mut(place).is_some_and(|list| list.take(answer));
+        self.follow_sources(changed).await
+    }
+
+    /// Publishes what the sources say if anything `changed`, or if it was refused before.
+    async fn follow_sources(&mut self, changed: bool) -> Result<(), StoreError> {
         self.tell_problems();
-        if !changed {
+        if !changed && !self.is_owing {
             return Ok(());
         }
-        let published = self.publish().await;
-        if published.is_err() {
-            self.files.iter_mut().for_each(FileSource::forget);
-        }
-        published
+        // Until it is done: the sources will not say the same again.
+        self.is_owing = true;
+        self.publish().await?;
+        self.is_owing = false;
+        Ok(())
     }
 
     /// Targets that are not scraped, as they change.
@@ -172,13 +248,16 @@ impl Discovery {
         self.told_dropped.subscribe()
     }
 
-    /// Files that cannot be used as they are now, as they change.
-    pub fn subscribe_problems(&self) -> watch::Receiver<Vec<String>> {
+    /// Sources that cannot be used as they are now, as they change.
+    pub fn subscribe_problems(&self) -> watch::Receiver<Problems> {
         self.told_problems.subscribe()
     }
 
     fn tell_problems(&self) {
-        let problems: Vec<String> = self.files.iter().filter_map(FileSource::problem).map(str::to_owned).collect();
+        let problems = Problems {
+            files: self.files.iter().filter_map(FileSource::problem).map(str::to_owned).collect(),
+            lists: self.lists.iter().filter_map(HttpSource::problem).map(str::to_owned).collect(),
+        };
         self.told_problems.send_if_modified(|told| {
             let is_new = *told != problems;
             *told = problems;
@@ -188,7 +267,9 @@ impl Discovery {
 
     /// What the configured sources say now, and what of it is left aside.
     fn merged(&self) -> (Vec<&Candidate>, Vec<DroppedTarget>) {
-        merge(self.fixed.iter().chain(self.files.iter().flat_map(FileSource::candidates)))
+        let files = self.files.iter().flat_map(FileSource::candidates);
+        let lists = self.lists.iter().flat_map(HttpSource::candidates);
+        merge(self.fixed.iter().chain(files).chain(lists))
     }
 
     /// Makes the configured targets known and publishes them with those of the inventory.
@@ -262,22 +343,47 @@ impl Discovery {
     /// Looks at the sources until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut views = self.fleet.subscribe();
-        let mut next_look = tokio::time::Instant::now() + self.refresh;
+        let mut next_look = Instant::now() + self.refresh;
+        // Each list is asked for by itself: a slow one keeps neither files nor other lists waiting.
+        let mut questions = JoinSet::new();
+        for (list, place) in self.lists.iter().zip(0..) {
+            questions.spawn(ask_later(Arc::clone(list.asker()), place));
+        }
         loop {
             let looked = tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep_until(next_look), if !self.files.is_empty() => {
-                    next_look = tokio::time::Instant::now() + self.refresh;
+                () = tokio::time::sleep_until(next_look) => {
+                    next_look = Instant::now() + self.refresh;
                     self.refresh().await
                 }
+                Some(told) = questions.join_next() => match told {
+                    Ok(told) => {
+                        if let Some(list) = self.lists.get(told.0) {
+                            questions.spawn(ask_later(Arc::clone(list.asker()), told.0));
+                        }
+                        self.take(told).await
+                    }
+                    // A panic: the whole collector ends rather than that a list is never asked for again.
+                    Err(lost) => {
+                        tracing::error!(%lost, "a question for a target list broke off");
+                        return;
+                    }
+                },
                 Ok(()) = views.changed() => self.follow().await,
             };
             if let Err(error) = looked {
                 self.inventory_version = 0;
+                next_look = next_look.min(Instant::now() + RETRY_AFTER);
                 tracing::error!(%error, "discovered servers could not be registered; trying again");
             }
         }
     }
+}
+
+/// Asks for the list at `place` once it is due.
+async fn ask_later(asker: Arc<Asker>, place: usize) -> Told {
+    tokio::time::sleep(asker.refresh()).await;
+    (place, asker.ask().await)
 }
 
 /// The targets that the configuration itself lists; their addresses were checked when it was read.

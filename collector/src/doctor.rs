@@ -20,6 +20,7 @@ mod database;
 mod directory;
 mod disk;
 mod finding;
+mod lists;
 mod open_files;
 mod permissions;
 mod redis;
@@ -40,8 +41,10 @@ pub struct Report {
 struct Site {
     config: Config,
     variables: Variables,
-    /// What the configuration and its target files name.
+    /// What the configuration, its target files and its lists name.
     candidates: Vec<Candidate>,
+    /// The lists by name, each with the number of its targets or why it cannot be used.
+    lists: Vec<(String, Result<usize, String>)>,
     /// What the collector that runs here says of itself.
     running: Result<Status, AskError>,
     /// What the database is like, where one is named.
@@ -74,6 +77,7 @@ async fn look(config: Config, variables: Variables) -> Report {
     findings.push(permissions::check(&site));
     findings.push(open_files::check(&site));
     findings.push(clock::check(&site));
+    findings.extend(lists::check(&site));
     findings.push(targets::check(&site));
     findings.push(canaries::check(&site).await);
     findings.extend(redis::check(&site).await);
@@ -82,7 +86,12 @@ async fn look(config: Config, variables: Variables) -> Report {
 
 impl Site {
     async fn visit(config: Config, variables: Variables) -> Self {
-        let candidates = Discovery::candidates_of(&config).unwrap_or_default();
+        let mut candidates = Discovery::candidates_of(&config).unwrap_or_default();
+        let mut asked = Vec::new();
+        for (name, answer) in lists::ask(&config).await {
+            asked.push((name, answer.as_ref().map(Vec::len).map_err(Clone::clone)));
+            candidates.extend(answer.unwrap_or_default());
+        }
         let running = control::status(&config.store.data_dir);
         let database = match &config.secrets.mongo_url {
             Some(url) => {
@@ -92,7 +101,7 @@ impl Site {
             None => None,
         };
         let answers = targets::ask(&config, &candidates).await;
-        Self { config, variables, candidates, running, database, answers }
+        Self { config, variables, candidates, lists: asked, running, database, answers }
     }
 }
 

@@ -41,6 +41,35 @@ pub struct Doubted {
     pub why: &'static str,
 }
 
+/// Label of readings of sources that name targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SourceKind {
+    /// The key of the configuration.
+    pub source: &'static str,
+}
+
+/// A kind of source that is read again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `[[file_sd]]`
+    File,
+    /// `[[http_sd]]`
+    Http,
+}
+
+impl Source {
+    const ALL: [Self; 2] = [Self::File, Self::Http];
+
+    const fn kind(self) -> SourceKind {
+        SourceKind {
+            source: match self {
+                Self::File => "file_sd",
+                Self::Http => "http_sd",
+            },
+        }
+    }
+}
+
 /// The collector's own metrics; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -58,6 +87,8 @@ pub struct Metrics {
     pub samples: Counter,
     /// Targets known.
     pub targets: Gauge,
+    /// Readings of sources that could not be used.
+    pub unusable_sources: Family<SourceKind, Counter>,
     /// Scrapes under way.
     pub in_flight: Gauge,
     /// Records that wait for the store.
@@ -100,6 +131,7 @@ impl Metrics {
             page_bytes: Counter::default(),
             samples: Counter::default(),
             targets: Gauge::default(),
+            unusable_sources: Family::default(),
             in_flight: Gauge::default(),
             queue: Gauge::default(),
             recorded: Counter::default(),
@@ -127,6 +159,8 @@ impl Metrics {
         mect.register_with_unit("page", "Page bytes read", Unit::Bytes, metrics.page_bytes.clone());
         mect.register("samples", "Samples read", metrics.samples.clone());
         mect.register("targets", "Targets known", metrics.targets.clone());
+        let unusable = "Target files and lists that could not be used, each time that they changed or were asked for";
+        mect.register("discovery_failures", unusable, metrics.unusable_sources.clone());
         mect.register("scrapes_in_flight", "Scrapes under way", metrics.in_flight.clone());
         mect.register("record_queue", "Records that wait for the store", metrics.queue.clone());
         mect.register("records", "Records made durable", metrics.recorded.clone());
@@ -148,7 +182,16 @@ impl Metrics {
         mect.register("shards_held", "Shards whose lease is held", metrics.shards_held.clone());
         mect.register("collectors", "Collectors that share the fleet", metrics.collectors.clone());
         mect.register("leases_lost", "Leases that ran out and were taken by others", metrics.leases_lost.clone());
+        // Both are there from the start: what begins to count must not begin to exist.
+        for source in Source::ALL {
+            drop(metrics.unusable_sources.get_or_create(&source.kind()));
+        }
         metrics
+    }
+
+    /// Counts a reading of a source that could not be used.
+    pub fn count_unusable(&self, source: Source) {
+        self.unusable_sources.get_or_create(&source.kind()).inc();
     }
 }
 

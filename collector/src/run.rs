@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use mect_fleet::collecting::{Collecting, Heartbeats};
 use mect_fleet::store::Store;
-use mect_fleet::{Fleet, Timestamp};
+use mect_fleet::{Fleet, TargetPolicy, Timestamp};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigError, Web};
+use crate::config::{Config, ConfigError, Web, is_here};
 use crate::control::{self, Control};
 use crate::discovery::{Discovery, TargetSet};
 use crate::engine::{self, Asked, Engine, Pulse, Room};
@@ -72,11 +72,12 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     // Before the data directory is touched: a mistake leaves no trace.
     identity::web_settings(&config, config.secrets.secret_key.clone().unwrap_or_else(identity::any_key))?;
     let certificate = Certificate::open(&config.web)?;
-    let accesses = accesses(&config)?;
+    let (accesses, policy) = (accesses(&config)?, Arc::new(config.target_policy()));
     let (store, spool) = store::open(&config).await?;
     let secret_key = identity::secret_key(&config)?;
     let (neighbours, live) = live::prepare(&config, &secret_key)?;
-    let settings = identity::web_settings(&config, secret_key)?;
+    let mut settings = identity::web_settings(&config, secret_key)?;
+    settings.target_policy = Arc::clone(&policy);
     let standings = store::standings(&store, spool.as_ref()).await?;
     let fleet = Fleet::load(store.inventory.clone(), standings).await?;
     let fleet = Arc::new(fleet.telling(neighbours.peers.clone()));
@@ -86,7 +87,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(&mut registry);
     metrics::register_on_demand(&mut registry, fleet.clone(), config.store.data_dir.clone(), spool.clone());
 
-    let mut discovery = Discovery::new(&config, fleet.clone());
+    let mut discovery = Discovery::new(&config, fleet.clone(), &accesses, &policy, metrics.clone())?;
     discovery.start().await?;
     let sharding = sharding(&config, &store, &fleet, discovery.subscribe(), &metrics)?;
     let targets = || sharding.as_ref().map_or_else(|| discovery.subscribe(), Sharding::subscribe);
@@ -94,6 +95,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let (targets, ours, asked) = (targets(), targets(), targets());
     let listener = listen(&config.web).await?;
     let address = listener.local_addr()?;
+    policy.deny_listener(address, is_here);
     // After all that may fail: a first password that was told must work, and one that works must have been told.
     identity::first_admin(&config, &store).await?;
 
@@ -122,7 +124,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
         "telling of servers that cannot be verified",
         upkeep::tell_unverified(unverified, store.journal.clone(), stop_upkeep.clone()),
     );
-    let scraper = scraper(&config, accesses);
+    let scraper = scraper(&config, accesses, policy);
     let (on_demand, asked_for) = OnDemand::new();
     let engine = engine_parts(&config, scraper, queue, fleet.clone(), guard, term, (pushes, asked_for), metrics);
     let engine = Engine::new(engine);
@@ -251,7 +253,7 @@ fn web_limits(web: &Web) -> mect_web::ServeLimits {
     mect_web::ServeLimits {
         max_connections: web.max_connections,
         max_connections_per_address: web.max_connections_per_address,
-        proxies: web.trusted_proxies.iter().map(|proxy| proxy.0).collect(),
+        proxies: web.trusted_proxies.clone(),
         ..Default::default()
     }
 }
@@ -299,8 +301,8 @@ fn watch(config: &Config, metrics: &Metrics) -> (Watch, watch::Receiver<Unverifi
     Watch::new(scrape.interval(), scrape.recheck(), canaries, metrics.clone())
 }
 
-fn scraper(config: &Config, accesses: Arc<Accesses>) -> Scraper {
-    Scraper::new(Limits::from(&config.scrape), config.scrape.keeps_connections(), accesses)
+fn scraper(config: &Config, accesses: Arc<Accesses>, policy: Arc<TargetPolicy>) -> Scraper {
+    Scraper::new(Limits::from(&config.scrape), config.scrape.keeps_connections(), accesses, policy)
 }
 
 fn accesses(config: &Config) -> Result<Arc<Accesses>, ConfigError> {
@@ -338,13 +340,18 @@ async fn end_at_once() {
     }
 }
 
-/// Reads the target files that the configuration names and says what it found.
+/// Reads the target files that the configuration names and says what it found. Asks for no list: the network may be
+/// another one where a configuration is checked.
 ///
 /// # Errors
 /// A target file cannot be used.
 pub fn check(config: &Config) -> anyhow::Result<()> {
     let targets = usable_targets(config)?;
-    println!("The configuration is good: {targets} targets, pages at http://{}", config.web.listen);
+    let lists = match config.http_sd.len() {
+        0 => String::new(),
+        lists => format!(", and those of [[http_sd]] ({lists}), which `doctor` asks for"),
+    };
+    println!("The configuration is good: {targets} targets{lists}, pages at http://{}", config.web.listen);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::body::Incoming;
-use mect_fleet::{Failure, FailureReason, ScrapeTarget};
+use mect_fleet::{Endpoint, Failure, FailureReason, ScrapeTarget, TargetPolicy};
 use tokio::time::timeout_at;
 
 use crate::config;
@@ -21,6 +21,7 @@ mod body;
 mod budget;
 mod connection;
 mod content_type;
+mod fetch;
 mod pin;
 mod resolve;
 mod socket;
@@ -29,12 +30,15 @@ use access::Access;
 pub use access::Accesses;
 use budget::Budget;
 pub use connection::Connection;
+pub use fetch::Fetcher;
 use resolve::Resolver;
 
 /// What we accept: the formats of Prometheus' own header. The text format comes first: every exporter speaks it, it is
 /// read faster, and we keep nothing of what only OpenMetrics says.
 const ACCEPTED: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.8,\
                         application/openmetrics-text;version=0.0.1;q=0.7,text/plain;q=0.5,*/*;q=0.1";
+/// Whom servers see asking.
+const NAME: &str = concat!("mect-collector/", env!("CARGO_PKG_VERSION"));
 /// Tells the exporter how long we wait.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 
@@ -80,21 +84,22 @@ pub struct Scraper {
     keep_connections: bool,
     headers: HeaderMap,
     accesses: Arc<Accesses>,
+    policy: Arc<TargetPolicy>,
     resolver: Resolver,
 }
 
 impl Scraper {
-    /// A scraper with the given bounds, that reaches targets by `accesses`.
-    pub fn new(limits: Limits, keep_connections: bool, accesses: Arc<Accesses>) -> Self {
+    /// A scraper with the given bounds, that reaches targets by `accesses` where `policy` allows it.
+    pub fn new(limits: Limits, keep_connections: bool, accesses: Arc<Accesses>, policy: Arc<TargetPolicy>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mect-collector/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
         // A number is always a header.
         if let Ok(timeout) = HeaderValue::try_from(limits.timeout.as_secs_f64().to_string()) {
             headers.insert(TIMEOUT_HEADER, timeout);
         }
-        Self { limits, keep_connections, headers, accesses, resolver: Resolver::default() }
+        Self { limits, keep_connections, headers, accesses, policy, resolver: Resolver::default() }
     }
 
     /// Scrapes `target`, over the connection in `kept` if one is there and alive, and leaves one there for the next
@@ -135,14 +140,8 @@ impl Scraper {
                 asked => return asked.map_err(|lost| lost.failure),
             }
         }
-        stage.enter(FailureReason::Dns);
-        let addresses = self.resolver.resolve(&target.endpoint, self.limits.timeout).await?;
-        stage.enter(FailureReason::ConnTimeout);
-        let mut connection = Connection::open(&addresses, deadline).await?;
-        if target.endpoint.is_tls() {
-            stage.enter(FailureReason::Tls);
-            connection = connection.secured(&asked.access, target.endpoint.host()).await?;
-        }
+        let way = Way { resolver: &self.resolver, policy: &self.policy, access: &asked.access };
+        let connection = way.connect(&target.endpoint, self.limits.timeout, deadline, stage).await?;
         self.ask(&asked, connection, kept, stage).await.map_err(|lost| lost.failure)
     }
 
@@ -189,6 +188,34 @@ impl Scraper {
             request.headers_mut().insert(name.clone(), value.clone());
         }
         request
+    }
+}
+
+/// What a connection is made with.
+struct Way<'a> {
+    resolver: &'a Resolver,
+    policy: &'a TargetPolicy,
+    access: &'a Access,
+}
+
+impl Way<'_> {
+    /// Connects to `endpoint`, for an exchange that may take `timeout` in all and ends at `deadline`.
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        deadline: tokio::time::Instant,
+        stage: &Stage,
+    ) -> Result<Connection, Failure> {
+        stage.enter(FailureReason::Dns);
+        let addresses = self.resolver.resolve(endpoint, timeout).await?;
+        stage.enter(FailureReason::ConnTimeout);
+        let connection = Connection::open(&addresses, self.policy, deadline).await?;
+        if !endpoint.is_tls() {
+            return Ok(connection);
+        }
+        stage.enter(FailureReason::Tls);
+        connection.secured(self.access, endpoint.host()).await
     }
 }
 

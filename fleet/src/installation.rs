@@ -27,6 +27,8 @@ pub struct Facts {
     pub databases: Vec<Database>,
     /// Target files that cannot be used as they are now, and why; what they said before stays in force.
     pub bad_target_files: Vec<String>,
+    /// Lists of targets by HTTP that cannot be used as they are now, and why; what they said before stays in force.
+    pub bad_target_lists: Vec<String>,
     /// Addresses outside of the fleet by which the guard proves its own connectivity.
     pub canaries: usize,
     /// Open files now, and as many as may be; `None`: any number.

@@ -18,14 +18,14 @@ pub fn is_nobody(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_link_local(),
         IpAddr::V6(v6) => {
-            let within = within(v6).is_some_and(|v4| is_nobody(IpAddr::V4(v4)));
+            let within = embedded(v6).is_some_and(|v4| is_nobody(IpAddr::V4(v4)));
             within || v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local()
         }
     }
 }
 
 /// The IPv4 address that an IPv6 one stands for.
-fn within(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(crate) fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let parts = address.segments();
     let [.., a, b] = parts;
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));

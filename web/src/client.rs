@@ -6,12 +6,9 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
+use mect_fleet::Network;
 
 use crate::app::Shared;
-
-mod network;
-
-pub use network::{InvalidNetwork, Network};
 
 /// Proxies write whom they talked to at the end of it.
 const FORWARDED_FOR: &str = "x-forwarded-for";

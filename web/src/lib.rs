@@ -31,7 +31,6 @@ pub use app::Parts;
 pub use audit::LOGIN_OK;
 pub use auth::by_hand;
 pub use auth::first_admin::{FirstAdminError, ensure_first_admin};
-pub use client::{InvalidNetwork, Network};
 pub use rest::server_json::encode as server_json;
 pub use router::router;
 pub use secret::Secret;

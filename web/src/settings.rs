@@ -1,12 +1,12 @@
 //! What the operator decides about the web side. Handed in: this crate reads neither environment nor files.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use mect_fleet::{Role, Rule, User};
+use mect_fleet::{Network, Role, Rule, TargetPolicy, User};
 use tower_http::csrf::CsrfLayer;
 
-use crate::client::Network;
 use crate::secret::Secret;
 use crate::signature::ListKey;
 
@@ -78,6 +78,8 @@ pub struct Settings {
     pub enrolment: Enrolment,
     /// Proxies in front of us: what they say of a client's address is believed. Default none.
     pub trusted_proxies: Vec<Network>,
+    /// Which addresses may be scraped: servers are not added elsewhere. Default: those that [`TargetPolicy`] has.
+    pub target_policy: Arc<TargetPolicy>,
     /// The health rule in force: pages say how many failed checks make a server down.
     pub rule: Rule,
 }
@@ -112,6 +114,7 @@ impl Settings {
             agent_key: None,
             enrolment: Enrolment::Off,
             trusted_proxies: Vec::new(),
+            target_policy: Arc::default(),
             rule: Rule::default(),
         })
     }

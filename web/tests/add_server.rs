@@ -62,6 +62,7 @@ async fn mistakes_stand_beside_their_fields() {
         ("address=", "address", "needs host:port"),
         ("address=ftp://a:1", "address", "only http:// and https://"),
         ("address=169.254.169.254:80", "address", "must be the address of one host"),
+        ("address=127.0.0.1:9776", "address", "a loopback address is scraped only if `inside_networks`"),
         ("address=a:1&country_code=XX", "country_code", "not a country"),
         ("address=a:1&tags=B%21", "tags", "not a tag"),
     ] {

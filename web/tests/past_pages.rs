@@ -117,6 +117,7 @@ impl Installation for Told {
             share: Some(Share { collectors: vec!["one".into(), HOSTILE.into()], shards: 128 }),
             databases: vec![Database { file: "City.mmdb".into(), content: None }],
             bad_target_files: vec!["targets.yml: line 3: expected a list".into()],
+            bad_target_lists: vec!["http://cmdb/: unexpected answer (HTTP 500)".into()],
             canaries: 0,
             open_files: (50, Some(1000)),
         }

@@ -378,6 +378,12 @@ async fn bad_bodies_are_refused_by_name_and_leave_nothing() {
         ("[::ffff:169.254.169.254]:80", "target.address: must be the address of one host"),
         ("0.0.0.0:80", "target.address: must be the address of one host"),
         ("[ff02::1]:80", "target.address: must be the address of one host"),
+        (
+            "127.0.0.1:9776",
+            "target.address: a loopback address is scraped only if `inside_networks` in [scrape] holds it",
+        ),
+        ("[::ffff:127.0.0.1]:9776", "target.address: a loopback address"),
+        ("[::1]:9776", "target.address: a loopback address"),
     ] {
         let answer = script.create(&json!({"target": {"address": address}})).await;
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();

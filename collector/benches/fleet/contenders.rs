@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use mect_fleet::TargetPolicy;
+
 use super::process::Running;
 use super::{Plan, floor};
 
@@ -64,7 +66,8 @@ pub fn simulate(plan: &Plan, directory: &Path) -> Running {
 
 /// Pages that the fleet has served so far.
 pub fn pages_served(directory: &Path) -> u64 {
-    let targets = mect_collector::discovery::file_sd::read(&directory.join(TARGETS)).unwrap();
+    let targets =
+        mect_collector::discovery::file_sd::read(&directory.join(TARGETS), &TargetPolicy::for_operators()).unwrap();
     let url = format!("http://{}/served", targets[0].endpoint.authority());
     let served = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
     served.trim().parse().unwrap()
@@ -73,7 +76,11 @@ pub fn pages_served(directory: &Path) -> u64 {
 /// What the collector is told beside where it listens.
 pub fn config(plan: &Plan, directory: &Path) -> String {
     let targets = directory.join(TARGETS);
-    format!("[scrape]\ninterval_seconds = {}\n[[file_sd]]\nfiles = [\"{}\"]\n", plan.interval, targets.display())
+    format!(
+        "[scrape]\ninterval_seconds = {}\ninside_networks = [\"127.0.0.0/8\"]\n[[file_sd]]\nfiles = [\"{}\"]\n",
+        plan.interval,
+        targets.display()
+    )
 }
 
 fn mect(plan: &Plan, home: &Path, directory: &Path) -> Running {

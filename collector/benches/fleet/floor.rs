@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use mect_fleet::TargetPolicy;
 use tokio::net::TcpStream;
 
 /// Variable by which the bench starts itself as the floor.
@@ -22,7 +23,8 @@ pub fn requested() -> Option<(u32, String)> {
 
 /// Fetches until it is killed.
 pub fn run((interval, targets): (u32, String)) {
-    let candidates = mect_collector::discovery::file_sd::read(targets.as_ref()).unwrap();
+    let candidates =
+        mect_collector::discovery::file_sd::read(targets.as_ref(), &TargetPolicy::for_operators()).unwrap();
     let addresses: Vec<SocketAddr> =
         candidates.iter().map(|candidate| candidate.endpoint.authority().parse().unwrap()).collect();
     let interval = Duration::from_secs(interval.into());

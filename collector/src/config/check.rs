@@ -90,6 +90,20 @@ impl Config {
             let allowed = format!("{MIN_INTERVAL_SECONDS} to {MAX_INTERVAL_SECONDS}, not {}", file_sd.refresh_seconds);
             return refuse("file_sd.refresh_seconds", allowed);
         }
+        for list in &self.http_sd {
+            let refuse_value =
+                |key, value: &str, problem: String| diagnose::refuse_value(path, text, key, value, &problem);
+            if let Err(error) = list.endpoint() {
+                return Err(refuse_value("http_sd.url", &list.url, format!("`{}`: {error}", list.url)));
+            }
+            if !seconds.contains(&list.refresh_seconds) {
+                let allowed = format!("{MIN_INTERVAL_SECONDS} to {MAX_INTERVAL_SECONDS}, not {}", list.refresh_seconds);
+                return refuse("http_sd.refresh_seconds", allowed);
+            }
+            if let Some(name) = list.access.as_ref().filter(|name| !self.has_access(name)) {
+                return Err(refuse_value("http_sd.access", name, format!("no [[access]] has the name `{name}`")));
+            }
+        }
         for (access, place) in self.access.iter().zip(0..) {
             if let Err((key, allowed)) = access.check() {
                 return refuse(key, allowed.into());
@@ -98,17 +112,21 @@ impl Config {
                 return Err(diagnose::refuse_value(path, text, "access.name", &access.name, "given twice"));
             }
         }
+        let policy = self.scrape.target_policy();
         for entry in &self.targets {
-            if let Some(name) = &entry.access
-                && !self.access.iter().any(|access| access.name == *name)
-            {
+            if let Some(name) = entry.access.as_ref().filter(|name| !self.has_access(name)) {
                 let problem = format!("no [[access]] has the name `{name}`");
                 return Err(diagnose::refuse_value(path, text, "targets.access", name, &problem));
             }
-            if let Err(problem) = entry.check() {
+            if let Err(problem) = entry.check(&policy) {
                 return Err(diagnose::refuse_value(path, text, "targets.address", &entry.address, &problem));
             }
         }
         Ok(())
+    }
+
+    /// True when an `[[access]]` has that name.
+    pub(crate) fn has_access(&self, name: &str) -> bool {
+        self.access.iter().any(|access| access.name == name)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mect_fleet::{Network, TargetPolicy};
 use serde::Deserialize;
 
 use super::check;
@@ -31,6 +32,8 @@ pub struct Scrape {
     pub max_page_bytes: usize,
     /// Samples of a page.
     pub max_samples: usize,
+    /// Networks that are not reached from the Internet, loopback and private ones among them, in which targets may be.
+    pub inside_networks: Vec<Network>,
 }
 
 impl Default for Scrape {
@@ -44,6 +47,7 @@ impl Default for Scrape {
             max_wire_bytes: 512 * 1024,
             max_page_bytes: 2 * 1024 * 1024,
             max_samples: 2000,
+            inside_networks: TargetPolicy::default_networks(),
         }
     }
 }
@@ -77,6 +81,11 @@ impl Scrape {
         let all_silent = targets as f64 * self.timeout().as_secs_f64() / self.interval_seconds;
         let rechecked = all_silent * (1.0 + RECHECK_SHARE) + f64::from(RECHECK_BURST);
         self.max_in_flight.unwrap_or_else(|| (rechecked.ceil() as usize).min(check::MAX_COUNT))
+    }
+
+    /// Which addresses may be scraped, as far as it does not depend on where the collector listens.
+    pub(super) fn target_policy(&self) -> TargetPolicy {
+        TargetPolicy::new(self.inside_networks.clone())
     }
 
     /// Delay of a re-check.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mect_fleet::{FlagsPatch, Place, is_nobody};
+use mect_fleet::{FlagsPatch, Place, TargetPolicy};
 use serde::Deserialize;
 
 use crate::discovery::Endpoint;
@@ -56,13 +56,10 @@ pub struct TargetEntry {
 }
 
 impl TargetEntry {
-    /// Says what is wrong with the address, if anything.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Says what is wrong with the address, if anything; `policy` allows others.
+    pub(super) fn check(&self, policy: &TargetPolicy) -> Result<(), String> {
         let endpoint: Endpoint = self.address.parse().map_err(|error| format!("`{}`: {error}", self.address))?;
-        if endpoint.ip().is_some_and(is_nobody) {
-            return Err(format!("`{}`: no exporter can be there; give the address of one host", self.address));
-        }
-        Ok(())
+        policy.check_endpoint(&endpoint).map_err(|denied| format!("`{}`: {denied}", self.address))
     }
 
     /// What the entry says of the server.

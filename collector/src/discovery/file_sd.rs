@@ -1,22 +1,17 @@
 //! Target files in Prometheus' `file_sd` format: a list of groups, each with `targets` and `labels`, in JSON or YAML.
 
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use mect_fleet::shard::stable_hash;
-use serde::Deserialize;
+use mect_fleet::{TargetGroup, TargetPolicy};
 
-use super::{Candidate, Endpoint};
-use crate::config::Labels;
+use super::{Candidate, copies, groups};
 
 /// A target file of 100,000 servers has about 20 MB; beyond this size it is something else.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
-/// Directory in the data directory that holds copies of target files.
-const COPIES: &str = "targets";
-/// Label by which Prometheus' users give another path.
-const PATH_LABEL: &str = "__metrics_path__";
 
 /// A file that cannot be used; says which, where and why.
 #[derive(Debug, thiserror::Error)]
@@ -26,17 +21,10 @@ pub struct FileError {
     problem: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Group {
-    targets: Vec<String>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-}
-
 /// One file and its last good content.
 pub struct FileSource {
     path: PathBuf,
+    policy: Arc<TargetPolicy>,
     seen: Option<(SystemTime, u64)>,
     candidates: Vec<Candidate>,
     /// Where its last good content is kept over a restart.
@@ -46,16 +34,16 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// A file that was not read yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), seen: None, candidates: Vec::new(), copy: None, problem: None }
+    /// A file that was not read yet, which may name targets that `policy` allows.
+    pub fn new(path: impl Into<PathBuf>, policy: Arc<TargetPolicy>) -> Self {
+        Self { path: path.into(), policy, seen: None, candidates: Vec::new(), copy: None, problem: None }
     }
 
     /// Keeps a copy of its last good content in `data_dir`.
     pub fn with_copy_in(mut self, data_dir: &Path) -> Self {
         let name = stable_hash(self.path.as_os_str().as_bytes());
         let extension = self.path.extension().unwrap_or_default().to_string_lossy();
-        self.copy = Some(data_dir.join(COPIES).join(format!("{name:016x}.{extension}")));
+        self.copy = Some(copies::path(data_dir, name, &extension));
         self
     }
 
@@ -65,18 +53,13 @@ impl FileSource {
     /// There is none, or it cannot be read.
     pub fn use_copy(&mut self) -> Result<(), FileError> {
         let Some(copy) = &self.copy else { return Err(self.error("has no copy".into())) };
-        self.candidates = read(copy)?;
+        self.candidates = read(copy, &self.policy)?;
         Ok(())
     }
 
     /// Its targets as last read.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
-    }
-
-    /// Makes the next [`refresh`](Self::refresh) read the file whatever its time.
-    pub fn forget(&mut self) {
-        self.seen = None;
     }
 
     /// Reads the file if it changed; true when it did. After an error it is read again only when it changes again,
@@ -114,20 +97,14 @@ impl FileSource {
             return Ok(false);
         }
         self.seen = Some(seen);
-        self.candidates = read(&self.path)?;
+        self.candidates = read(&self.path, &self.policy)?;
         self.keep_copy();
         Ok(true)
     }
 
     fn keep_copy(&self) {
         let Some(copy) = &self.copy else { return };
-        let kept = copy.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
-            // Written beside and renamed: a copy is whole or the one before.
-            let draft = copy.with_added_extension("draft");
-            std::fs::copy(&self.path, &draft)?;
-            std::fs::rename(draft, copy)
-        });
-        if let Err(error) = kept {
+        if let Err(error) = copies::keep(copy, |draft| std::fs::copy(&self.path, draft).map(drop)) {
             tracing::warn!(copy = %copy.display(), %error, "no copy of the target file was kept");
         }
     }
@@ -140,8 +117,8 @@ impl FileSource {
 /// Reads a target file.
 ///
 /// # Errors
-/// It cannot be read, is no list of groups, or names a target that is none.
-pub fn read(path: &Path) -> Result<Vec<Candidate>, FileError> {
+/// It cannot be read, is no list of groups, or names a target that is none or that `policy` does not allow.
+pub fn read(path: &Path, policy: &TargetPolicy) -> Result<Vec<Candidate>, FileError> {
     let error = |problem: String| FileError { path: path.to_owned(), problem };
     let size = std::fs::metadata(path).map_err(|io| error(format!("cannot be read: {io}")))?.len();
     if size > MAX_FILE_BYTES {
@@ -149,41 +126,24 @@ pub fn read(path: &Path) -> Result<Vec<Candidate>, FileError> {
     }
     let text = std::fs::read_to_string(path).map_err(|io| error(format!("cannot be read: {io}")))?;
     let is_json = path.extension().is_some_and(|extension| extension == "json");
-    let groups: Vec<Group> = if is_json {
-        serde_json::from_str(&text).map_err(|json| error(json.to_string()))?
+    let groups: Vec<TargetGroup> = if is_json {
+        TargetGroup::from_json(&text).map_err(|json| error(json.to_string()))?
     } else if text.trim().is_empty() {
         Vec::new()
     } else {
         serde_saphyr::from_str(&text).map_err(|yaml| error(yaml.to_string().replace("<input>", "line")))?
     };
-    candidates(groups).map_err(error)
-}
-
-fn candidates(groups: Vec<Group>) -> Result<Vec<Candidate>, String> {
-    let mut candidates = Vec::new();
-    for (group, number) in groups.into_iter().zip(1..) {
-        let first = group.targets.first().map(String::as_str).unwrap_or_default();
-        let labels = Labels::from_map(&group.labels)
-            .map_err(|error| format!("group {number}, which starts with target `{first}`: {error}"))?;
-        for address in group.targets {
-            let refuse = |error| format!("group {number}, target `{address}`: {error}");
-            let mut endpoint: Endpoint = address.parse().map_err(refuse)?;
-            if endpoint.ip().is_some_and(mect_fleet::is_nobody) {
-                return Err(format!("group {number}, target `{address}`: no exporter can be there"));
-            }
-            if let Some(path) = group.labels.get(PATH_LABEL) {
-                endpoint = endpoint.with_path(path).map_err(refuse)?;
-            }
-            candidates.push(Candidate { endpoint, labels: labels.clone() });
-        }
-    }
-    Ok(candidates)
+    groups::candidates(groups, policy).map_err(error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::parse::Format;
+
+    fn read(path: &Path) -> Result<Vec<Candidate>, FileError> {
+        super::read(path, &TargetPolicy::default())
+    }
 
     fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -236,6 +196,11 @@ mod tests {
             ("t.yml", "- targets: [nonsense]\n", "group 1, target `nonsense`: needs a port"),
             (
                 "t.yml",
+                "- targets: ['127.0.0.1:1']\n",
+                "group 1, target `127.0.0.1:1`: a loopback address is scraped only if",
+            ),
+            (
+                "t.yml",
                 "- targets: [a:1]\n  labels: {paid: maybe}\n",
                 "group 1, which starts with target `a:1`: label `paid`: `maybe` is not allowed",
             ),
@@ -254,7 +219,7 @@ mod tests {
     #[test]
     fn the_last_good_content_survives_a_restart() {
         let (home, path) = file("t.yml", "- targets: [a:1]\n");
-        let source = || FileSource::new(&path).with_copy_in(home.path());
+        let source = || FileSource::new(&path, Arc::default()).with_copy_in(home.path());
         assert!(source().use_copy().is_err(), "nothing was read yet");
         assert!(source().refresh().unwrap());
         std::fs::write(&path, "- targets: [a").unwrap();
@@ -267,7 +232,7 @@ mod tests {
     #[test]
     fn a_broken_change_keeps_the_last_good_content_and_is_told_once() {
         let (_keep, path) = file("t.yml", "- targets: [a:1]\n");
-        let mut source = FileSource::new(&path);
+        let mut source = FileSource::new(&path, Arc::default());
         assert!(source.refresh().unwrap());
         assert!(!source.refresh().unwrap());
         std::fs::write(&path, "- targets: [a:1, b]\n").unwrap();

@@ -1,5 +1,6 @@
 //! A few targets: does their page come from here, and is it one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -37,7 +38,7 @@ pub(super) struct Answer {
 pub(super) async fn ask(config: &Config, candidates: &[Candidate]) -> Vec<Answer> {
     // What is wrong with the configuration, that check says itself.
     let Ok(accesses) = Accesses::open(&config.access, config.secrets.agent_api_key.as_ref()) else { return Vec::new() };
-    let scraper = Scraper::new(Limits::from(&config.scrape), false, accesses);
+    let scraper = Scraper::new(Limits::from(&config.scrape), false, accesses, Arc::new(config.target_policy()));
     let step = candidates.len().div_ceil(ASKED).max(1);
     join_all(candidates.iter().step_by(step).map(|candidate| ask_one(&scraper, &config.scrape, candidate))).await
 }

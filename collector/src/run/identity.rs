@@ -113,7 +113,7 @@ pub(super) fn web_settings(config: &Config, secret_key: Secret) -> anyhow::Resul
     settings.list_key = config.secrets.list_key.clone();
     settings.open_docs = config.web.open_docs;
     settings.status_page = config.web.status_page;
-    settings.trusted_proxies = config.web.trusted_proxies.iter().map(|network| network.0).collect();
+    settings.trusted_proxies = config.web.trusted_proxies.clone();
     settings.agent_key.clone_from(&config.secrets.agent_api_key);
     settings.enrolment = match config.web.enrolment {
         config::Enrolment::Off => Enrolment::Off,

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{limits, retention};
 use crate::config::Config;
+use crate::discovery::Problems;
 
 /// What is known from the start, and where the rest is read.
 pub(super) struct Told {
@@ -18,7 +19,7 @@ pub(super) struct Told {
     pub(super) share: Option<watch::Receiver<Share>>,
     pub(super) redis: Option<Arc<Link>>,
     pub(super) databases: Option<watch::Receiver<Vec<Database>>>,
-    problems: watch::Receiver<Vec<String>>,
+    problems: watch::Receiver<Problems>,
     started_at: Timestamp,
     retention: Duration,
     canaries: usize,
@@ -29,7 +30,7 @@ impl Told {
         config: &Config,
         store: &Store,
         started_at: Timestamp,
-        problems: watch::Receiver<Vec<String>>,
+        problems: watch::Receiver<Problems>,
     ) -> Self {
         Self {
             store: if store.shared.is_some() { StoreKind::Mongo } else { StoreKind::Embedded },
@@ -46,6 +47,7 @@ impl Told {
 
 impl Installation for Told {
     fn facts(&self) -> Facts {
+        let problems = self.problems.borrow().clone();
         Facts {
             started_at: self.started_at,
             store: self.store,
@@ -53,7 +55,8 @@ impl Installation for Told {
             redis: self.redis.as_ref().map(|link| link.is_up()),
             share: self.share.as_ref().map(|share| share.borrow().clone()),
             databases: self.databases.as_ref().map(|databases| databases.borrow().clone()).unwrap_or_default(),
-            bad_target_files: self.problems.borrow().clone(),
+            bad_target_files: problems.files,
+            bad_target_lists: problems.lists,
             canaries: self.canaries,
             open_files: (limits::open_files(), limits::open_files_allowed()),
         }

@@ -16,7 +16,7 @@ use http::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use mect_fleet::{Failure, FailureReason, is_nobody};
+use mect_fleet::{Failure, FailureReason, TargetPolicy};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -49,14 +49,20 @@ pub(super) struct Lost {
 }
 
 impl Connection {
-    /// Connects to the first of `addresses` that answers before `deadline`; each has its share of the time. Of several
-    /// failures the first is told that says something of the host.
-    pub(super) async fn open(addresses: &[SocketAddr], deadline: Instant) -> Result<Self, Failure> {
-        // Whoever owns a name says where it leads: not to what only we can reach.
-        let allowed: Vec<_> = addresses.iter().filter(|address| !is_nobody(address.ip())).copied().collect();
+    /// Connects to the first of `addresses` that answers before `deadline`, of those that `policy` allows; each has its
+    /// share of the time. Of several failures the first is told that says something of the host.
+    pub(super) async fn open(
+        addresses: &[SocketAddr],
+        policy: &TargetPolicy,
+        deadline: Instant,
+    ) -> Result<Self, Failure> {
+        // Whoever owns a name says where it leads, each time anew: not to what only we can reach. These very addresses are
+        // connected to; nothing is looked up again.
+        let is_allowed = |address: &&SocketAddr| policy.check(**address).is_ok();
+        let allowed: Vec<_> = addresses.iter().filter(is_allowed).copied().collect();
         if let Some(refused) = addresses.first().filter(|_| allowed.is_empty()) {
-            let detail = format!("leads to {}, where no exporter can be", refused.ip());
-            return Err(Failure::new(FailureReason::Dns, detail));
+            let why = policy.check(*refused).err().map(|denied| denied.to_string()).unwrap_or_default();
+            return Err(Failure::new(FailureReason::Dns, format!("leads to {}: {why}", refused.ip())));
         }
         let addresses = allowed.get(..MAX_ADDRESSES).unwrap_or(&allowed);
         let mut told: Option<Failure> = None;

@@ -89,6 +89,12 @@ impl Resolver {
         }
     }
 
+    /// As if `host` had just been looked up.
+    #[cfg(test)]
+    pub(super) fn remember(&self, host: &str, addresses: &[SocketAddr]) {
+        self.0.memory().known.insert(host.into(), (Instant::now(), addresses.to_vec()));
+    }
+
     /// No answer at all is our own fault unless a name server has just answered for another name.
     fn failure(&self, error: &io::Error) -> Failure {
         let detail = error.to_string();

@@ -10,6 +10,8 @@ use super::*;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\n";
 
+const PAGE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: 5\r\n\r\nup 1\n";
+
 /// A host that serves each connection with `behave`, one after the other, until the test ends.
 fn host(behave: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -52,7 +54,7 @@ fn target(address: SocketAddr) -> ScrapeTarget {
 
 fn scraper(limits: Limits, keep_connections: bool, key: Option<&str>) -> Scraper {
     let accesses = Accesses::open(&[], key.map(Secret::new).as_ref()).unwrap();
-    Scraper::new(limits, keep_connections, accesses)
+    Scraper::new(limits, keep_connections, accesses, Arc::new(TargetPolicy::for_operators()))
 }
 
 async fn scrape(address: SocketAddr) -> Result<Page, Failure> {
@@ -223,13 +225,40 @@ async fn the_key_is_shown_only_where_it_may_be_seen() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_where_nobody_is_leads_nowhere() {
+async fn a_name_leads_only_where_targets_may_be() {
     let addresses = |text: &[&str]| text.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    let refused = Connection::open(&addresses(&["169.254.169.254:80", "[fe80::1]:80"]), deadline).await;
-    assert_eq!(refused.err().unwrap().reason, FailureReason::Dns);
+    let (open, closed) = (TargetPolicy::for_operators(), TargetPolicy::default());
     let host = answers("");
-    let mut mixed = addresses(&["169.254.169.254:80"]);
-    mixed.push(host);
-    assert!(Connection::open(&mixed, deadline).await.is_ok(), "the address that is somebody's");
+    for (denied, policy, why) in [
+        (addresses(&["169.254.169.254:80", "[fe80::1]:80"]), &open, "leads to 169.254.169.254: no exporter"),
+        (vec![host], &closed, "leads to 127.0.0.1: a loopback address is scraped only if `inside_networks`"),
+    ] {
+        let failure = Connection::open(&denied, policy, deadline).await.err().unwrap();
+        assert_eq!(failure.reason, FailureReason::Dns);
+        assert!(failure.detail.contains(why), "{failure}");
+    }
+    let mixed = [addresses(&["169.254.169.254:80"]), vec![host]].concat();
+    assert!(Connection::open(&mixed, &open, deadline).await.is_ok(), "the address that is somebody's");
+    open.deny_listener(host, |_| false);
+    let ourselves = Connection::open(&mixed[1..], &open, deadline).await.err().unwrap();
+    assert!(ourselves.detail.contains("this collector itself"), "{ourselves}");
+}
+
+/// A name whose answer changes after the first scrape: each connection is judged by the address that it goes to.
+#[tokio::test]
+async fn a_name_that_is_rebound_is_not_followed_inside() {
+    let (good, trap) = (answers(PAGE), answers(PAGE));
+    let policy = TargetPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    policy.deny_listener(trap, |_| false);
+    let accesses = Accesses::open(&[], None).unwrap();
+    let scraper = Scraper::new(limits(), false, accesses, Arc::new(policy));
+    let named = |port: u16| ScrapeTarget::at(format!("rebound.example:{port}").parse().unwrap());
+    scraper.resolver.remember("rebound.example", &[good]);
+    assert_eq!(scraper.scrape(&named(good.port()), None, &mut None).await.unwrap().bytes, b"up 1\n");
+    for (now, port) in [("127.0.0.1:1", trap.port()), ("169.254.169.254:1", 80), ("[::1]:1", good.port())] {
+        scraper.resolver.remember("rebound.example", &[now.parse().unwrap()]);
+        let denied = scraper.scrape(&named(port), None, &mut None).await;
+        assert_failed(denied, FailureReason::Dns, "leads to ");
+    }
 }

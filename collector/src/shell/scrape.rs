@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use http::StatusCode;
-use mect_fleet::{Failure, FailureReason, Reading, ScrapeTarget};
+use mect_fleet::{Failure, FailureReason, Reading, ScrapeTarget, TargetPolicy};
 use mect_web::Secret;
 
 use crate::config;
@@ -57,7 +58,9 @@ pub fn key(file: &Path) -> anyhow::Result<Secret> {
 pub fn show(options: &Options, mut out: impl Write, mut progress: impl Write) -> anyhow::Result<()> {
     let settings = config::Scrape::default();
     let limits = Limits { timeout: options.timeout, ..Limits::from(&settings) };
-    let scraper = Scraper::new(limits, true, Accesses::open(&options.accesses, options.key.as_ref())?);
+    let accesses = Accesses::open(&options.accesses, options.key.as_ref())?;
+    // Who sits at the shell may ask whom they like.
+    let scraper = Scraper::new(limits, true, accesses, Arc::new(TargetPolicy::for_operators()));
     let page_limits = parse::Limits { samples: settings.max_samples, ..parse::Limits::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -31,8 +31,14 @@ impl Home {
         home
     }
 
-    /// Replaces the configuration file.
+    /// Replaces the configuration file. Loopback, where the tests' servers are, may be scraped unless `config` itself says
+    /// what may be.
     pub fn configure(&self, config: &str) {
+        self.configure_exactly(&with_loopback(config));
+    }
+
+    /// Replaces the configuration file by this very text.
+    pub fn configure_exactly(&self, config: &str) {
         std::fs::write(self.config_path(), config).unwrap();
     }
 
@@ -110,6 +116,21 @@ impl Home {
         }
         token(url, PASSWORD)
     }
+}
+
+/// The same configuration, which opens loopback too. What stands before the end of its `[scrape]` keeps its line.
+fn with_loopback(config: &str) -> String {
+    const OPEN: &str = "inside_networks = [\"127.0.0.0/8\", \"::1\", \"10.0.0.0/8\", \"fd00::/8\"]\n";
+    if config.contains("inside_networks") {
+        return config.to_owned();
+    }
+    let lines: Vec<&str> = config.split_inclusive('\n').collect();
+    let Some(scrape) = lines.iter().position(|line| line.trim() == "[scrape]") else {
+        return format!("{config}\n[scrape]\n{OPEN}");
+    };
+    let after = lines.iter().skip(scrape + 1).position(|line| line.starts_with('['));
+    let (before, behind) = lines.split_at(after.map_or(lines.len(), |place| scrape + 1 + place));
+    format!("{}\n{OPEN}{}", before.concat(), behind.concat())
 }
 
 /// The last first password that a collector's output tells.

@@ -126,11 +126,11 @@ pub(crate) async fn submit(
         let problem = "needs host:port, for example 192.0.2.1:9776".to_owned();
         return refused(StatusCode::UNPROCESSABLE_ENTITY, problem);
     }
-    let body = match typed.body(&Typed::default()) {
+    let body = match typed.body(&Typed::default(), &app.settings.target_policy) {
         Ok(body) => body,
         Err(problems) => return shown(StatusCode::UNPROCESSABLE_ENTITY, &problems),
     };
-    match add(&app, body::registration_of(body)?).await {
+    match add(&app, body::registration_of(body, &app.settings.target_policy)?).await {
         Ok((id, Some(change))) => Ok((Extension(change), Redirect::to(&Done::Added.on(id))).into_response()),
         Ok((id, None)) => Ok(Redirect::to(&Done::Known.on(id)).into_response()),
         Err(Error::Conflict(taken)) => refused(StatusCode::CONFLICT, taken),

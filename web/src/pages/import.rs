@@ -112,7 +112,7 @@ pub(crate) async fn preview(
     identity: Identity,
     FormBody(form): FormBody<ListForm>,
 ) -> Result<Response, Error> {
-    match list::read(&form.list) {
+    match list::read(&form.list, &app.settings.target_policy) {
         Ok(entries) => {
             let rows = judge(entries, &app.fleet.view());
             page(StatusCode::OK, &ImportPage::new(&identity, rows, form.list, None))
@@ -127,7 +127,7 @@ pub(crate) async fn import(
     identity: Identity,
     FormBody(form): FormBody<ListForm>,
 ) -> Result<Response, Error> {
-    let entries = match list::read(&form.list) {
+    let entries = match list::read(&form.list, &app.settings.target_policy) {
         Ok(entries) => entries,
         Err(problem) => return add::refused_list(&app, &identity, form.list, problem),
     };
@@ -153,7 +153,9 @@ pub(crate) async fn import(
     let response = match problem {
         None => Redirect::to("/servers/add?done=imported").into_response(),
         Some(problem) => {
-            let rows = list::read(&form.list).map(|entries| judge(entries, &app.fleet.view())).unwrap_or_default();
+            let rows = list::read(&form.list, &app.settings.target_policy)
+                .map(|entries| judge(entries, &app.fleet.view()))
+                .unwrap_or_default();
             let problem = format!("{added} servers were added. {problem}.");
             page(StatusCode::SERVICE_UNAVAILABLE, &ImportPage::new(&identity, rows, form.list, Some(problem)))?
         }
@@ -163,10 +165,15 @@ pub(crate) async fn import(
 
 #[cfg(test)]
 mod tests {
+    use mect_fleet::TargetPolicy;
+
     use super::*;
 
     fn fates(text: &str) -> Vec<Fate> {
-        judge(list::read(text).unwrap(), &FleetView::default()).into_iter().map(|row| row.fate).collect()
+        judge(list::read(text, &TargetPolicy::default()).unwrap(), &FleetView::default())
+            .into_iter()
+            .map(|row| row.fate)
+            .collect()
     }
 
     #[test]

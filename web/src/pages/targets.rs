@@ -192,6 +192,8 @@ struct TargetsPage {
     narrows: bool,
     /// Target files that cannot be used as they are now, and why.
     bad_files: Vec<String>,
+    /// Lists by HTTP, likewise.
+    bad_lists: Vec<String>,
     interval: String,
     timeout: String,
     found: Found,
@@ -216,10 +218,10 @@ pub(crate) async fn show(
     let found = spawn_blocking(move || {
         let targets = app.collecting.targets.as_ref().map(|targets| targets.snapshot()).unwrap_or_default();
         let facts = app.collecting.installation.as_ref().map(|installation| installation.facts());
-        let bad_files = facts.map(|facts| facts.bad_target_files).unwrap_or_default();
-        (find(&asked, &targets, &app.fleet.view(), now), targets, bad_files)
+        let bad = facts.map(|facts| (facts.bad_target_files, facts.bad_target_lists)).unwrap_or_default();
+        (find(&asked, &targets, &app.fleet.view(), now), targets, bad)
     });
-    let (found, mut targets, bad_files) = found.await.map_err(|error| Error::Internal(Box::new(error)))?;
+    let (found, mut targets, (bad_files, bad_lists)) = found.await.map_err(|error| Error::Internal(Box::new(error)))?;
     let (number, pages, first) = (found.page, found.pages, (found.page - 1) * PAGE_ROWS);
     let states = Answer::ALL.map(|answer| (answer.name(), answer.name()));
     let more_dropped = targets.dropped.len().saturating_sub(MAX_DROPPED);
@@ -236,6 +238,7 @@ pub(crate) async fn show(
         ),
         narrows: query.narrows(),
         bad_files,
+        bad_lists,
         interval: format::span(targets.interval),
         timeout: format::span(targets.timeout),
         first: first + 1,

@@ -117,6 +117,10 @@ pub(super) fn judge(situation: &Situation) -> Vec<Finding> {
     findings.extend(facts.bad_target_files.iter().map(|why| {
         problem(format!("Target file not used: {why}"), "What it said before stays in force. Mend the file.")
     }));
+    findings.extend(facts.bad_target_lists.iter().map(|why| {
+        let todo = "What it said before stays in force. See that its server can be reached and gives a good list.";
+        problem(format!("Target list not used: {why}"), todo)
+    }));
     if situation.servers > 0 {
         findings.push(match situation.stale {
             0 => fine("Every server is checked in time"),
@@ -213,6 +217,7 @@ mod tests {
             redis: Some(false),
             open_files: (80, Some(100)),
             bad_target_files: vec!["targets.yml: line 3".into()],
+            bad_target_lists: vec!["http://cmdb/targets: connection refused".into()],
             databases: vec![
                 Database { file: "gone.mmdb".into(), content: None },
                 Database { file: "old.mmdb".into(), content: Some(("City".into(), Timestamp::from_secs(0))) },

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mect_fleet::Endpoint;
 use mect_fleet::store::Registration;
-use serde::Deserialize;
+use mect_fleet::target_group::InvalidTarget;
+use mect_fleet::{TargetGroup, TargetPolicy};
 use serde_json::{Map, Value, json};
 
 use crate::pages::server::form::{capacity, coordinates, words};
@@ -37,8 +37,6 @@ const COLUMNS: [&str; 17] = [
 ];
 /// The column of the target.
 const ADDRESS: &str = "address";
-/// Label by which Prometheus' users give another path.
-const PATH_LABEL: &str = "__metrics_path__";
 
 /// A server of a list.
 #[derive(Debug, PartialEq)]
@@ -51,21 +49,13 @@ pub(super) struct Entry {
     pub(super) registration: Result<Registration, String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Group {
-    targets: Vec<String>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-}
-
-/// Reads a list, whichever kind it is.
+/// Reads a list, whichever kind it is. A target that `policy` does not allow is the entry's own mistake.
 ///
 /// # Errors
 /// It is neither, or too long.
-pub(super) fn read(text: &str) -> Result<Vec<Entry>, String> {
+pub(super) fn read(text: &str, policy: &TargetPolicy) -> Result<Vec<Entry>, String> {
     let text = text.trim_start_matches('\u{feff}');
-    let entries = if text.trim_start().starts_with('[') { of_groups(text)? } else { of_lines(text)? };
+    let entries = if text.trim_start().starts_with('[') { of_groups(text, policy)? } else { of_lines(text, policy)? };
     match entries.len() {
         0 => Err("The list names no server".to_owned()),
         count if count > MAX_SERVERS => {
@@ -75,7 +65,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, String> {
     }
 }
 
-fn of_lines(text: &str) -> Result<Vec<Entry>, String> {
+fn of_lines(text: &str, policy: &TargetPolicy) -> Result<Vec<Entry>, String> {
     let mut records = csv::read(text)?.into_iter();
     let (_, header) = records.next().ok_or("The list is empty")?;
     let names: Vec<String> = header.iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -98,36 +88,37 @@ fn of_lines(text: &str) -> Result<Vec<Entry>, String> {
         let registration = if record.len() > names.len() {
             Err(format!("has {} fields, the header {}", record.len(), names.len()))
         } else {
-            registration(&address, |name| fields.get(name).copied())
+            registration(&address, policy, |name| fields.get(name).copied())
         };
         Entry { place: format!("line {line}"), address, registration }
     };
     Ok(records.map(entry).collect())
 }
 
-fn of_groups(text: &str) -> Result<Vec<Entry>, String> {
-    let groups: Vec<Group> = serde_json::from_str(text).map_err(|error| format!("Not a file_sd list: {error}"))?;
+fn of_groups(text: &str, policy: &TargetPolicy) -> Result<Vec<Entry>, String> {
+    let groups = TargetGroup::from_json(text).map_err(|error| format!("Not a file_sd list: {error}"))?;
     let mut entries = Vec::new();
     for (group, number) in groups.into_iter().zip(1..) {
-        for address in group.targets {
+        for address in &group.targets {
             // Labels that mean nothing to us are left alone, as Prometheus' users expect.
             let label = |name: &str| group.labels.get(name).map(String::as_str);
-            let full = with_path(&address, label(PATH_LABEL));
-            let registration = full.and_then(|address| registration(&address, label));
-            entries.push(Entry { place: format!("group {number}"), address, registration });
+            let endpoint = group.endpoint(address.trim()).map_err(|error| match error {
+                InvalidTarget::Address(error) => format!("{ADDRESS}: {error}"),
+                error => error.to_string(),
+            });
+            let registration = endpoint.and_then(|endpoint| registration(&endpoint.to_string(), policy, label));
+            entries.push(Entry { place: format!("group {number}"), address: address.clone(), registration });
         }
     }
     Ok(entries)
 }
 
-fn with_path(address: &str, path: Option<&str>) -> Result<String, String> {
-    let Some(path) = path else { return Ok(address.to_owned()) };
-    let endpoint: Endpoint = address.parse().map_err(|error| format!("{ADDRESS}: {error}"))?;
-    endpoint.with_path(path).map(|endpoint| endpoint.to_string()).map_err(|error| format!("{PATH_LABEL}: {error}"))
-}
-
 /// What the inventory is told, by way of the body of REST that says the same.
-fn registration<'a>(address: &str, field: impl Fn(&str) -> Option<&'a str>) -> Result<Registration, String> {
+fn registration<'a>(
+    address: &str,
+    policy: &TargetPolicy,
+    field: impl Fn(&str) -> Option<&'a str>,
+) -> Result<Registration, String> {
     let mut body = Map::new();
     let (mut insecure, mut access) = (false, None);
     for name in COLUMNS {
@@ -153,12 +144,17 @@ fn registration<'a>(address: &str, field: impl Fn(&str) -> Option<&'a str>) -> R
     }
     let target = json!({"address": address.trim(), "insecure_credentials": insecure, "access": access});
     body.insert("target".to_owned(), target);
-    body::registration_of(Value::Object(body)).map_err(|error| error.to_string().replace("target.address", ADDRESS))
+    let checked = body::registration_of(Value::Object(body), policy);
+    checked.map_err(|error| error.to_string().replace("target.address", ADDRESS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> Result<Vec<Entry>, String> {
+        super::read(text, &TargetPolicy::default())
+    }
 
     fn problem(text: &str) -> String {
         read(text).unwrap_err()
@@ -201,8 +197,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_line_is_the_lines_own() {
-        let text =
-            "address,paid,tags,city\n169.254.169.254:80,,,\nb:1,maybe,,\nc:1,,Bad!,\nd:1,,,,,\n,,,Berlin\ne:1,,,\n";
+        let text = "address,paid,tags,city\n169.254.169.254:80,,,\nb:1,maybe,,\nc:1,,Bad!,\nd:1,,,,,\n,,,Berlin\ne:1,,,\n127.0.0.1:9,,,\n";
         let entries = read(text).unwrap();
         let problems: Vec<_> = entries.iter().map(|entry| entry.registration.as_ref().err().cloned()).collect();
         assert!(problems[0].as_ref().unwrap().starts_with("address: must be the address of one host"));
@@ -211,5 +206,10 @@ mod tests {
         assert_eq!(problems[3].as_deref(), Some("has 6 fields, the header 4"));
         assert!(problems[4].as_ref().unwrap().starts_with("address: needs"), "{:?}", problems[4]);
         assert_eq!(problems[5], None);
+        let loopback = problems[6].as_ref().unwrap();
+        assert!(
+            loopback.starts_with("address: a loopback address") && loopback.contains("inside_networks"),
+            "{loopback}"
+        );
     }
 }

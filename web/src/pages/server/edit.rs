@@ -142,11 +142,11 @@ pub(crate) async fn submit(
         typed.revision.clone_from(&known.revision);
         return shown(&typed, StatusCode::CONFLICT, Some(problem), &Problems::new());
     }
-    let body = match typed.body(&known) {
+    let body = match typed.body(&known, &app.settings.target_policy) {
         Ok(body) => body,
         Err(problems) => return shown(&typed, StatusCode::UNPROCESSABLE_ENTITY, None, &problems),
     };
-    let patch = body::patch_of(body)?;
+    let patch = body::patch_of(body, &app.settings.target_policy)?;
     if patch.is_empty() {
         return Ok(Redirect::to(&Done::Unchanged.on(id)).into_response());
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use mect_fleet::Server;
+use mect_fleet::{Server, TargetPolicy};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -149,8 +149,9 @@ impl Typed {
         }
     }
 
-    /// The body of REST that says what differs from `known`, each field checked; or what is wrong, field by field.
-    pub(crate) fn body(&self, known: &Self) -> Result<Value, Problems> {
+    /// The body of REST that says what differs from `known`, each field checked, the target by `policy`; or what is
+    /// wrong, field by field.
+    pub(crate) fn body(&self, known: &Self, policy: &TargetPolicy) -> Result<Value, Problems> {
         let (mut body, mut problems) = (Map::new(), Problems::new());
         for name in NAMES {
             let value = self.value(name);
@@ -159,7 +160,7 @@ impl Typed {
             }
             let checked = value.and_then(|value| {
                 let alone = Value::Object(Map::from_iter([(name.rest.to_owned(), value.clone())]));
-                body::patch_of(alone).map_err(|error| plain(&error)).map(|_| value)
+                body::patch_of(alone, policy).map_err(|error| plain(&error)).map(|_| value)
             });
             match checked {
                 Ok(value) => drop(body.insert(name.rest.to_owned(), value)),
@@ -223,6 +224,10 @@ mod tests {
 
     use super::*;
 
+    fn policy() -> TargetPolicy {
+        TargetPolicy::default()
+    }
+
     fn server() -> Server {
         let registration = Registration { capacity_bytes_per_second: Some(125_000_000), ..story::registration(1) };
         Server::new(ServerId::random().unwrap(), &registration, Timestamp::from_secs(1))
@@ -231,10 +236,10 @@ mod tests {
     #[test]
     fn what_is_shown_and_sent_back_changes_nothing() {
         let known = Typed::of(&server());
-        assert_eq!(known.body(&known), Ok(json!({})));
+        assert_eq!(known.body(&known, &policy()), Ok(json!({})));
         assert_eq!(known.capacity, "1000");
         let with_blanks = Typed { city: format!(" {} ", known.city), ..known.clone() };
-        assert_eq!(with_blanks.body(&known), Ok(json!({})));
+        assert_eq!(with_blanks.body(&known, &policy()), Ok(json!({})));
     }
 
     #[test]
@@ -251,13 +256,13 @@ mod tests {
             paid: Some("true".into()),
             ..known.clone()
         };
-        let body = typed.body(&known).unwrap();
+        let body = typed.body(&known, &policy()).unwrap();
         let expected = json!({
             "target": {"address": "192.0.2.9:9776", "insecure_credentials": true, "access": "edge"}, "tags": ["eu", "fast"],
             "capacity_bytes_per_second": null, "coordinates": {"lat": 50.11, "lon": 8.68}, "notes": "one\ntwo", "paid": true
         });
         assert_eq!(body, expected);
-        assert!(body::patch_of(body).is_ok());
+        assert!(body::patch_of(body, &policy()).is_ok());
     }
 
     #[test]
@@ -273,7 +278,7 @@ mod tests {
             city: "a\u{202e}b".into(),
             ..Typed::default()
         };
-        let problems = typed.body(&Typed::default()).unwrap_err();
+        let problems = typed.body(&Typed::default(), &policy()).unwrap_err();
         let named: Vec<_> = problems.keys().copied().collect();
         assert_eq!(named, ["address", "capacity", "city", "coordinates", "country_code", "hostname", "ip", "tags"]);
         assert_eq!(problems["address"], "needs a port from 1 to 65535, for example 192.0.2.1:9776");
@@ -285,12 +290,15 @@ mod tests {
 
     #[test]
     fn numbers_have_bounds() {
-        assert!(coordinates("91 0").is_ok_and(|point| body::patch_of(json!({"coordinates": point})).is_err()));
+        assert!(
+            coordinates("91 0").is_ok_and(|point| body::patch_of(json!({"coordinates": point}), &policy()).is_err())
+        );
         for bad in ["0", "-1", "inf", "NaN", "1e400", "ten"] {
             assert!(capacity(bad).is_err(), "{bad}");
         }
         assert!(
-            capacity("1e300").is_ok_and(|most| body::patch_of(json!({"capacity_bytes_per_second": most})).is_err())
+            capacity("1e300")
+                .is_ok_and(|most| body::patch_of(json!({"capacity_bytes_per_second": most}), &policy()).is_err())
         );
         assert_eq!(capacity("2.5"), Ok(json!(312_500)));
     }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use mect_fleet::store::{Registration, StoreError};
-use mect_fleet::{Endpoint, FlagsPatch, ScrapeTarget, Timestamp, is_nobody};
+use mect_fleet::{Denied, Endpoint, FlagsPatch, ScrapeTarget, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -68,8 +68,8 @@ pub(crate) async fn announce(
     let Enrolment::On { needs_approval, insecure_credentials } = app.settings.enrolment else {
         return Err(Error::NotFound);
     };
-    let address = address.filter(|address| !is_nobody(*address));
-    let address = address.ok_or_else(|| Error::Invalid("The address of the exporter cannot be told".to_owned()))?;
+    let untold = || Error::Invalid("The address of the exporter cannot be told".to_owned());
+    let address = address.ok_or_else(untold)?;
     if announcement.port == 0 {
         return Err(Error::Invalid("port: 0 is not allowed; give 1 to 65535".to_owned()));
     }
@@ -80,6 +80,10 @@ pub(crate) async fn announce(
     if announcement.tls {
         endpoint = endpoint.over_tls();
     }
+    app.settings.target_policy.check_endpoint(&endpoint).map_err(|denied| match denied {
+        Denied::Nobody => untold(),
+        denied => Error::Invalid(format!("The exporter is at {address}: {denied}")),
+    })?;
     let registration = Registration {
         ip: address.to_string(),
         hostname: text::line("hostname", &announcement.hostname, text::HOSTNAME_CHARS)?,

@@ -85,7 +85,7 @@ pub(crate) async fn show(
     )
 )]
 pub(crate) async fn create(State(app): State<Shared>, JsonBody(new): JsonBody<NewServer>) -> Result<Response, Error> {
-    let (id, created) = add(&app, new.registration()?).await?;
+    let (id, created) = add(&app, new.registration(&app.settings.target_policy)?).await?;
     let status = if created.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = shown(&app, status, id)?;
     let location = HeaderValue::from_str(&format!("/api/v1/servers/{id}"));
@@ -133,7 +133,7 @@ pub(crate) async fn edit(
     JsonBody(change): JsonBody<Change>,
 ) -> Result<Response, Error> {
     let id = server_id(id)?;
-    let mut patch = change.patch()?;
+    let mut patch = change.patch(&app.settings.target_policy)?;
     if patch.is_empty() {
         return Err(Error::NothingToUpdate);
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use mect_fleet::server::MAX_TAGS;
 use mect_fleet::store::Registration;
 use mect_fleet::{
-    Coordinates, Endpoint, FlagsPatch, Origin, Place, PlacePatch, ScrapeTarget, Server, ServerPatch, Tag, country,
-    is_nobody,
+    Coordinates, Denied, Endpoint, FlagsPatch, Origin, Place, PlacePatch, ScrapeTarget, Server, ServerPatch, Tag,
+    TargetPolicy, country, is_nobody,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -138,21 +138,21 @@ fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
 }
 
 /// What the inventory is told of a server to be added, given as a JSON body.
-pub(crate) fn registration_of(body: Value) -> Result<Registration, Error> {
+pub(crate) fn registration_of(body: Value, policy: &TargetPolicy) -> Result<Registration, Error> {
     let new: NewServer = serde_path_to_error::deserialize(body).map_err(|error| refuse(&error))?;
-    new.registration()
+    new.registration(policy)
 }
 
 /// What the inventory is told of a change, given as a JSON body.
-pub(crate) fn patch_of(body: Value) -> Result<ServerPatch, Error> {
+pub(crate) fn patch_of(body: Value, policy: &TargetPolicy) -> Result<ServerPatch, Error> {
     let change: Change = serde_path_to_error::deserialize(body).map_err(|error| refuse(&error))?;
-    change.patch()
+    change.patch(policy)
 }
 
 impl NewServer {
-    /// What the inventory is told.
-    pub(super) fn registration(self) -> Result<Registration, Error> {
-        let target = self.target.checked()?;
+    /// What the inventory is told of a server whose target `policy` allows.
+    pub(super) fn registration(self, policy: &TargetPolicy) -> Result<Registration, Error> {
+        let target = self.target.checked(policy)?;
         let ip = match self.ip {
             Some(ip) => host("ip", &ip)?,
             None => target.endpoint.host().to_owned(),
@@ -196,8 +196,8 @@ impl Change {
         self.ip.is_some() || self.hostname.is_some() || self.target.is_some()
     }
 
-    /// What the inventory is told.
-    pub(super) fn patch(self) -> Result<ServerPatch, Error> {
+    /// What the inventory is told; of another target only if `policy` allows it.
+    pub(super) fn patch(self, policy: &TargetPolicy) -> Result<ServerPatch, Error> {
         let line = |field: &str, said: Option<Option<String>>| match said {
             Some(said) => name(field, &said.unwrap_or_default()).map(Some),
             None => Ok(None),
@@ -233,19 +233,20 @@ impl Change {
                 .transpose()?,
             draining: None,
             maintenance: None,
-            target: self.target.map(|said| said.map(TargetBody::checked).transpose()).transpose()?,
+            target: self.target.map(|said| said.map(|target| target.checked(policy)).transpose()).transpose()?,
             awaits_approval: self.awaits_approval,
         })
     }
 }
 
 impl TargetBody {
-    fn checked(self) -> Result<ScrapeTarget, Error> {
+    fn checked(self, policy: &TargetPolicy) -> Result<ScrapeTarget, Error> {
         let endpoint: Endpoint =
             self.address.parse().map_err(|error| Error::Invalid(format!("target.address: {error}")))?;
-        if endpoint.ip().is_some_and(is_nobody) {
-            return Err(Error::Invalid(format!("target.address: {NOBODY}")));
-        }
+        policy.check_endpoint(&endpoint).map_err(|denied| match denied {
+            Denied::Nobody => Error::Invalid(format!("target.address: {NOBODY}")),
+            denied => Error::Invalid(format!("target.address: {denied}")),
+        })?;
         let access = self.access.map(|access| name("target.access", &access)).transpose()?;
         let access = access.filter(|access| !access.is_empty());
         Ok(ScrapeTarget { endpoint, insecure_credentials: self.insecure_credentials, access })

@@ -86,7 +86,7 @@ pub(crate) async fn edit(
         return Err(Error::Invalid(format!("change: {reason}")));
     }
     let now = Timestamp::now();
-    let mut patch = change.patch()?;
+    let mut patch = change.patch(&app.settings.target_policy)?;
     if let Some(intent) = intent {
         let wanted = intent.patch(None, now)?;
         patch = ServerPatch { draining: wanted.draining, maintenance: wanted.maintenance, ..patch };

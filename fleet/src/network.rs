@@ -1,7 +1,9 @@
 //! An address, or a range of addresses with a common beginning.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
 
 /// A range in CIDR notation (RFC 4632), for example `10.0.0.0/8`; a bare address is a range of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,17 @@ pub struct Network {
 pub struct InvalidNetwork(String);
 
 impl Network {
+    /// The IPv4 range that begins with `first` and has `prefix` bits in common, up to 32.
+    pub(crate) const fn v4(first: [u8; 4], prefix: u32) -> Self {
+        let [a, b, c, d] = first;
+        Self { first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
+    }
+
+    /// The IPv6 range that begins with `first` and has `prefix` bits in common, up to 128.
+    pub(crate) const fn v6(first: u128, prefix: u32) -> Self {
+        Self { first: IpAddr::V6(Ipv6Addr::from_bits(first)), prefix }
+    }
+
     /// True when `address` lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.first, address) {
@@ -42,6 +55,12 @@ impl FromStr for Network {
         let bits = if first.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(bits), str::parse).map_err(|_| invalid())?;
         if prefix <= bits { Ok(Self { first, prefix }) } else { Err(invalid()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
