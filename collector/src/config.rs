@@ -15,13 +15,17 @@ mod access;
 mod check;
 mod diagnose;
 mod environment;
+mod federation;
 mod scrape;
+mod source;
 mod target;
 
 pub use access::Access;
 pub use diagnose::ConfigError;
 pub use environment::{KNOWN_VARIABLES, Variables};
+pub use federation::Federation;
 pub use scrape::{KeepAlive, Scrape};
+pub use source::Source;
 pub use target::{Labels, TargetEntry};
 
 /// Everything `mect-collector serve` needs to know.
@@ -42,6 +46,8 @@ pub struct Config {
     pub collectors: Collectors,
     /// `[geolocation]`
     pub geolocation: Geolocation,
+    /// `[federation]`
+    pub federation: Federation,
     /// `[[access]]`
     pub access: Vec<Access>,
     /// `[[targets]]`
@@ -51,6 +57,9 @@ pub struct Config {
     /// Secrets, from the environment or the files that the environment names.
     #[serde(skip)]
     pub secrets: Secrets,
+    /// The file as it was read.
+    #[serde(skip)]
+    pub source: Source,
 }
 
 /// The web side.
@@ -311,6 +320,7 @@ impl Config {
             }
         }
         config.check(path, text)?;
+        config.source = Source::of(path, text);
         Ok(config)
     }
 

@@ -6,20 +6,23 @@
 //! agents of the old system. The later one is ignored; among the first two it is logged.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mect_fleet::collecting::DroppedTarget;
 use mect_fleet::store::{Registration, StoreError};
 use mect_fleet::{Fleet, ScrapeTarget, ServerId, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError, Labels};
 use crate::parse::Format;
 
+mod again;
 pub mod file_sd;
 
+pub use again::{Again, Read, Reloads};
 use file_sd::FileSource;
 pub use mect_fleet::{Endpoint, InvalidEndpoint};
 
@@ -66,6 +69,10 @@ pub struct Discovery {
     fixed: Vec<Candidate>,
     files: Vec<FileSource>,
     refresh: Duration,
+    /// Where copies of target files are kept.
+    data_dir: PathBuf,
+    reloads: Reloads,
+    asked: mpsc::Receiver<again::Asked>,
     fleet: Arc<Fleet>,
     /// Agents of the old system may report servers.
     takes_pushes: bool,
@@ -85,11 +92,14 @@ impl Discovery {
     pub fn new(config: &Config, fleet: Arc<Fleet>) -> Self {
         let files = config.file_sd.iter().flat_map(|file_sd| &file_sd.files);
         let files = files.map(|path| FileSource::new(path).with_copy_in(&config.store.data_dir));
-        let refresh = config.file_sd.iter().map(|file_sd| file_sd.refresh_seconds).fold(f64::INFINITY, f64::min);
+        let (reloads, asked) = Reloads::new();
         Self {
             fixed: fixed(config),
             files: files.collect(),
-            refresh: Duration::try_from_secs_f64(refresh).unwrap_or(WITHOUT_FILES),
+            refresh: refresh_of(config),
+            data_dir: config.store.data_dir.clone(),
+            reloads,
+            asked,
             fleet,
             takes_pushes: config.web.legacy_push,
             configured: Vec::new(),
@@ -165,6 +175,36 @@ impl Discovery {
             self.files.iter_mut().for_each(FileSource::forget);
         }
         published
+    }
+
+    /// The way by which the sources can be changed while it [runs](Self::run).
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
+    }
+
+    /// Reads every source of another configuration, whether it changed or not, and publishes the new set. A file that
+    /// cannot be used keeps its last good content.
+    async fn reload(&mut self, again: Again) -> Result<Read, StoreError> {
+        let mut known = std::mem::take(&mut self.files);
+        for path in again.files {
+            let place = known.iter().position(|file| file.path() == path);
+            let file = place.map(|place| known.swap_remove(place));
+            self.files.push(file.unwrap_or_else(|| FileSource::new(path).with_copy_in(&self.data_dir)));
+        }
+        (self.fixed, self.refresh) = (again.fixed, again.refresh);
+        for file in &mut self.files {
+            file.forget();
+            if let Err(error) = file.refresh() {
+                tracing::warn!(%error, "target file not used; its last good content stays in force");
+            }
+        }
+        self.tell_problems();
+        if let Err(error) = self.publish().await {
+            self.files.iter_mut().for_each(FileSource::forget);
+            return Err(error);
+        }
+        let problems = self.told_problems.borrow().clone();
+        Ok(Read { targets: self.published.borrow().len(), problems })
     }
 
     /// Targets that are not scraped, as they change.
@@ -270,6 +310,13 @@ impl Discovery {
                     next_look = tokio::time::Instant::now() + self.refresh;
                     self.refresh().await
                 }
+                Some((sources, answer)) = self.asked.recv() => {
+                    let read = self.reload(sources).await;
+                    next_look = tokio::time::Instant::now() + self.refresh;
+                    // Whoever does not wait any more finds it in the log.
+                    drop(answer.send(read));
+                    continue;
+                }
                 Ok(()) = views.changed() => self.follow().await,
             };
             if let Err(error) = looked {
@@ -278,6 +325,12 @@ impl Discovery {
             }
         }
     }
+}
+
+/// How often target files are looked at.
+fn refresh_of(config: &Config) -> Duration {
+    let refresh = config.file_sd.iter().map(|file_sd| file_sd.refresh_seconds).fold(f64::INFINITY, f64::min);
+    Duration::try_from_secs_f64(refresh).unwrap_or(WITHOUT_FILES)
 }
 
 /// The targets that the configuration itself lists; their addresses were checked when it was read.

@@ -69,6 +69,11 @@ impl FileSource {
         Ok(())
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its targets as last read.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates

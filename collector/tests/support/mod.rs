@@ -14,6 +14,7 @@ pub mod collector;
 pub mod host;
 pub mod http;
 pub mod proc;
+pub mod prometheus;
 
 /// Nothing that a test waits for takes this long on a working system.
 pub const PATIENCE: Duration = Duration::from_secs(60);

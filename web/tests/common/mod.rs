@@ -18,6 +18,8 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
 
+pub mod collected;
+
 pub const TOKEN_SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const PASSWORD: &str = "correct horse battery";
 
