@@ -98,7 +98,7 @@ fn prometheus_federates_and_discovers() {
              params: {{'match[]': ['{{job=\"vpn\"}}']}}\n  \
              authorization: {{credentials: '{token}'}}\n  static_configs: [{{targets: ['{address}']}}]\n\
              - job_name: exporters\n  http_sd_configs:\n  - url: {url}/api/v1/sd/prometheus\n    \
-             refresh_interval: 1s\n    authorization: {{credentials: '{token}'}}\n  relabel_configs:\n  \
+             refresh_interval: 1s\n    authorization: {{type: Bearer, credentials: '{token}'}}\n  relabel_configs:\n  \
              - {{source_labels: [__meta_vpn_server_id], target_label: server_id}}\n",
             url = collector.url,
         ),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Program, free_port, http};
 
-/// A Prometheus that runs.
+/// A Prometheus that runs. A failed test shows what it warned of.
 pub struct Prometheus {
     _program: Program,
     url: String,
@@ -58,5 +58,13 @@ impl Prometheus {
     /// The number that a query comes to.
     pub fn number(&self, query: &str) -> Option<f64> {
         self.ask(query)?[0]["value"][1].as_str()?.parse().ok()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.log().lines().filter(|line| !line.contains("level=info")).for_each(|line| println!("{line}"));
+        }
     }
 }
