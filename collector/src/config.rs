@@ -15,15 +15,19 @@ mod access;
 mod check;
 mod diagnose;
 mod environment;
+mod federation;
 mod http_sd;
 mod scrape;
+mod source;
 mod target;
 
 pub use access::Access;
 pub use diagnose::ConfigError;
 pub use environment::{KNOWN_VARIABLES, Variables};
+pub use federation::Federation;
 pub use http_sd::HttpSd;
 pub use scrape::{KeepAlive, Scrape};
+pub use source::Source;
 pub use target::{Labels, TargetEntry};
 
 /// Everything `mect-collector serve` needs to know.
@@ -44,6 +48,8 @@ pub struct Config {
     pub collectors: Collectors,
     /// `[geolocation]`
     pub geolocation: Geolocation,
+    /// `[federation]`
+    pub federation: Federation,
     /// `[[access]]`
     pub access: Vec<Access>,
     /// `[[targets]]`
@@ -55,6 +61,9 @@ pub struct Config {
     /// Secrets, from the environment or the files that the environment names.
     #[serde(skip)]
     pub secrets: Secrets,
+    /// The file as it was read.
+    #[serde(skip)]
+    pub source: Source,
 }
 
 /// The web side.
@@ -305,6 +314,7 @@ impl Config {
             }
         }
         config.check(path, text)?;
+        config.source = Source::of(path, text);
         Ok(config)
     }
 

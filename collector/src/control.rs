@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 mod ask;
 mod serve;
 
-pub use ask::{AskError, backup, status};
+pub use ask::{AskError, backup, status, targets};
 pub(crate) use serve::companions;
 pub use serve::{Control, Parts};
 
@@ -34,6 +34,7 @@ const MAX_LINE_BYTES: u64 = 4096;
 /// The questions.
 const STATUS: &str = "status";
 const BACKUP: &str = "backup";
+const TARGETS: &str = "targets";
 /// How an answer begins.
 const OK: &str = "ok";
 const REFUSED: &str = "refused";

@@ -6,6 +6,7 @@
 //! themselves, or reported by agents of the old system. The later one is ignored; among the first three it is logged.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use futures_util::future::join_all;
 use mect_fleet::collecting::DroppedTarget;
 use mect_fleet::store::{Registration, StoreError};
 use mect_fleet::{Fleet, ScrapeTarget, ServerId, TargetPolicy, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,11 +24,13 @@ use crate::metrics::{Metrics, Source};
 use crate::parse::Format;
 use crate::scrape::Accesses;
 
+mod again;
 mod copies;
 pub mod file_sd;
 mod groups;
 pub mod http_sd;
 
+pub use again::{Again, Read, Reloads};
 use file_sd::FileSource;
 use http_sd::{Answer, Asker, HttpSource};
 pub use mect_fleet::{Endpoint, InvalidEndpoint};
@@ -90,6 +93,11 @@ pub struct Discovery {
     files: Vec<FileSource>,
     lists: Vec<HttpSource>,
     refresh: Duration,
+    /// Where copies of target files are kept.
+    data_dir: PathBuf,
+    policy: Arc<TargetPolicy>,
+    reloads: Reloads,
+    asked: mpsc::Receiver<again::Asked>,
     fleet: Arc<Fleet>,
     /// Agents of the old system may report servers.
     takes_pushes: bool,
@@ -126,12 +134,16 @@ impl Discovery {
             let asker = Asker::new(list, Arc::clone(accesses), Arc::clone(policy))?;
             Ok(HttpSource::new(asker, &list.url, data_dir))
         });
-        let refresh = config.file_sd.iter().map(|file_sd| file_sd.refresh_seconds).fold(f64::INFINITY, f64::min);
+        let (reloads, asked) = Reloads::new();
         Ok(Self {
             fixed: fixed(config),
             files: files.collect(),
             lists: lists.collect::<Result<_, _>>()?,
-            refresh: Duration::try_from_secs_f64(refresh).unwrap_or(WITHOUT_FILES),
+            refresh: refresh_of(config),
+            data_dir: data_dir.clone(),
+            policy: Arc::clone(policy),
+            reloads,
+            asked,
             fleet,
             takes_pushes: config.web.legacy_push,
             configured: Vec::new(),
@@ -241,6 +253,35 @@ impl Discovery {
         self.publish().await?;
         self.is_owing = false;
         Ok(())
+    }
+
+    /// The way by which the sources can be changed while it [runs](Self::run).
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
+    }
+
+    /// Reads every source of another configuration, whether it changed or not, and publishes the new set. A file that
+    /// cannot be used keeps its last good content.
+    async fn reload(&mut self, again: Again) -> Result<Read, StoreError> {
+        let mut known = std::mem::take(&mut self.files);
+        for path in again.files {
+            let place = known.iter().position(|file| file.path() == path);
+            let file = place.map(|place| known.swap_remove(place));
+            self.files.push(
+                file.unwrap_or_else(|| FileSource::new(path, Arc::clone(&self.policy)).with_copy_in(&self.data_dir)),
+            );
+        }
+        (self.fixed, self.refresh) = (again.fixed, again.refresh);
+        for file in &mut self.files {
+            file.forget();
+            if let Err(error) = file.refresh() {
+                self.metrics.count_unusable(Source::File);
+                tracing::warn!(%error, "target file not used; its last good content stays in force");
+            }
+        }
+        self.follow_sources(true).await?;
+        let problems = self.told_problems.borrow().clone();
+        Ok(Read { targets: self.published.borrow().len(), problems })
     }
 
     /// Targets that are not scraped, as they change.
@@ -369,6 +410,13 @@ impl Discovery {
                         return;
                     }
                 },
+                Some((sources, answer)) = self.asked.recv() => {
+                    let read = self.reload(sources).await;
+                    next_look = Instant::now() + self.refresh;
+                    // Whoever does not wait any more finds it in the log.
+                    drop(answer.send(read));
+                    continue;
+                }
                 Ok(()) = views.changed() => self.follow().await,
             };
             if let Err(error) = looked {
@@ -378,6 +426,12 @@ impl Discovery {
             }
         }
     }
+}
+
+/// How often target files are looked at.
+fn refresh_of(config: &Config) -> Duration {
+    let refresh = config.file_sd.iter().map(|file_sd| file_sd.refresh_seconds).fold(f64::INFINITY, f64::min);
+    Duration::try_from_secs_f64(refresh).unwrap_or(WITHOUT_FILES)
 }
 
 /// Asks for the list at `place` once it is due.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::{Target, TargetSet};
 use crate::metrics::Metrics;
+use crate::pages::Pages;
 use crate::parse;
 use crate::push::Pushes;
 use crate::record::Queue;
@@ -75,6 +76,8 @@ pub struct Parts {
     pub silence: Duration,
     /// Scrapes that somebody asks for.
     pub asked: Asked,
+    /// Where pages are kept.
+    pub pages: Arc<Pages>,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -123,9 +126,9 @@ impl Engine {
     /// An engine without targets.
     pub fn new(parts: Parts) -> Self {
         let Parts { scraper, page_limits, rule, schedule, watch, room, queue, fleet, term, .. } = parts;
-        let Parts { pushes, silence, asked, metrics, .. } = parts;
+        let Parts { pushes, silence, asked, pages, metrics, .. } = parts;
         Self {
-            shared: Arc::new(Shared { scraper, page_limits, metrics, keeps_pages: AtomicBool::new(false) }),
+            shared: Arc::new(Shared { scraper, page_limits, metrics, pages, is_awaited: AtomicBool::new(false) }),
             rule,
             schedule,
             targets: HashMap::new(),
@@ -203,12 +206,14 @@ impl Engine {
     fn reconcile(&mut self, set: &[Target]) {
         let wanted: HashMap<ServerId, &Target> = set.iter().map(|target| (target.server, target)).collect();
         let (schedule, silence, asked) = (&mut self.schedule, &mut self.silence, &mut self.asked);
+        let pages = &self.shared.pages;
         self.targets.retain(|server, entry| {
             let stays = wanted.get(server).is_some_and(|target| **target == *entry.target);
             if !stays {
                 schedule.remove(*server);
                 silence.forget(*server);
                 asked.forget(*server);
+                pages.forget(*server);
                 // Or a target that changed would be scraped by two at once.
                 entry.flight.take().inspect(AbortHandle::abort);
             }
@@ -292,8 +297,11 @@ impl Engine {
     /// Folds a report into its server's standing and queues both; tells whether the next scrape should come soon.
     fn judge(&mut self, done: Done, now: Tick) -> Again {
         let Done { report, epoch, mut memory, was_first, page, place } = done;
-        self.asked.answer(&report, page.as_deref());
-        self.shared.keep_pages(!self.asked.is_empty());
+        if self.shared.pages.keeps_all() || self.asked.waits_for(report.server) {
+            self.shared.pages.put(&report, page);
+        }
+        self.asked.answer(report.server);
+        self.shared.await_pages(!self.asked.is_empty());
         if !self.room.keeps_connections() {
             memory.hang_up();
         }
@@ -337,7 +345,7 @@ impl Engine {
         }
         let (server, is_waiting) = (want.server, entry.memory.is_some());
         let is_first = self.asked.wait(want);
-        self.shared.keep_pages(!self.asked.is_empty());
+        self.shared.await_pages(!self.asked.is_empty());
         if !is_first || !is_waiting {
             return;
         }

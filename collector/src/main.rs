@@ -11,7 +11,7 @@ use mect_collector::config::{Config, ConfigError, Variables};
 use mect_collector::discovery::Endpoint;
 use mect_collector::parse::Format;
 use mect_collector::run::by_hand;
-use mect_collector::{backup, doctor, healthcheck, logging, migrate, run, shell, simulate};
+use mect_collector::{backup, doctor, export_targets, healthcheck, logging, migrate, run, shell, simulate};
 use mect_fleet::{Role, ScrapeTarget};
 use mect_web::Secret;
 
@@ -46,6 +46,8 @@ enum Command {
     User(UserCommand),
     /// Look at the audit.
     Audit(AuditCommand),
+    /// Write the targets of the running collector as a file for Prometheus' file_sd_configs.
+    ExportTargets(ExportTargets),
     /// Read a page from a file and print its samples as JSON, one a line; exit status 1 and the place of the first fault
     /// when it breaks a rule of its format.
     Parse(Parse),
@@ -190,6 +192,15 @@ enum AuditAction {
 }
 
 #[derive(Args)]
+struct ExportTargets {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// File that is replaced as a whole; without it the list is printed.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct Parse {
     /// The page's format; without it a page whose last line is `# EOF` is OpenMetrics, any other one text.
     #[arg(long, value_name = "text|openmetrics")]
@@ -288,6 +299,10 @@ fn main() -> ExitCode {
         Command::Audit(AuditCommand { config, action: AuditAction::Verify }) => {
             load(&config).and_then(|(config, _)| by_hand::verify_audit(&config))
         }
+        Command::ExportTargets(options) => load(&options.config).and_then(|(config, _)| {
+            let list = export_targets::export(&config, options.output.as_deref())?;
+            list.map_or(Ok(()), |list| say(list.trim_end()))
+        }),
         Command::Parse(Parse { format, page }) => shell::parse::print(&page, format, std::io::stdout().lock()),
         Command::Scrape(options) => scrape(options),
         Command::Simulate(options) => start_logging().and_then(|()| {

@@ -22,6 +22,7 @@ use crate::engine::{self, Asked, Engine, Pulse, Room};
 use crate::geolocation::{Databases, Geolocation};
 use crate::metrics::{self, Metrics};
 use crate::on_demand::OnDemand;
+use crate::pages::Pages;
 use crate::push::Pushes;
 use crate::record::{Keeper, Outage, Replay, Writer};
 use crate::schedule::Schedule;
@@ -35,6 +36,7 @@ mod identity;
 mod installation;
 mod limits;
 mod live;
+mod reload;
 mod store;
 mod systemd;
 mod targets;
@@ -42,6 +44,7 @@ mod tasks;
 mod tls;
 mod upkeep;
 
+use reload::Reloader;
 use targets::ToldTargets;
 use tasks::Tasks;
 use tls::Certificate;
@@ -117,16 +120,20 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let (receiver, pushes) = push::Receiver::new(fleet.clone(), ours.clone(), mailbox);
     let mut installation = installation::Told::new(&config, &store, started_at, discovery.subscribe_problems());
     installation.share = sharding.as_ref().map(Sharding::subscribe_share);
-    let told = ToldTargets::new(&config, discovery.subscribe(), discovery.subscribe_dropped());
+    let told = Arc::new(ToldTargets::new(&config, discovery.subscribe(), discovery.subscribe_dropped()));
     let (guard, unverified) = watch(&config, &metrics);
     tasks.spawn("files of accesses", Arc::clone(&accesses).run(stop_upkeep.clone()));
+    let reloader = Reloader::new(config.source.clone(), discovery.reloads(), Arc::clone(&accesses));
+    tasks.spawn("reloading at SIGHUP", Arc::clone(&reloader).at_hangups(stop_upkeep.clone()));
     tasks.spawn(
         "telling of servers that cannot be verified",
         upkeep::tell_unverified(unverified, store.journal.clone(), stop_upkeep.clone()),
     );
     let scraper = scraper(&config, accesses, policy);
     let (on_demand, asked_for) = OnDemand::new();
-    let engine = engine_parts(&config, scraper, queue, fleet.clone(), guard, term, (pushes, asked_for), metrics);
+    let pages = Pages::new(config.federation.raw, page_limits(&config));
+    let asked_for = (pushes, asked_for, pages.clone());
+    let engine = engine_parts(&config, scraper, queue, fleet.clone(), guard, term, asked_for, metrics);
     let engine = Engine::new(engine);
     let (pulse, pulses) = mpsc::channel(1);
     let engine = start_engine(engine, targets, pulses, stop_input.clone())?;
@@ -151,6 +158,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let parts = control::Parts {
         fleet: fleet.clone(),
         targets: asked,
+        discovered: told.clone(),
         store: installation.store.name(),
         backup: store.backup.clone(),
         companions: companions_of(&config),
@@ -170,10 +178,12 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let parts = mect_web::Parts {
         fleet,
         collecting: Collecting {
-            targets: Some(Arc::new(told)),
+            targets: Some(told),
             heartbeats,
             installation: Some(Arc::new(installation)),
             scrapes: Some(on_demand),
+            pages: Some(pages),
+            reload: Some(reloader),
         },
         neighbours,
         accounts: store.accounts,
@@ -272,13 +282,13 @@ fn engine_parts(
     fleet: Arc<Fleet>,
     watch: Watch,
     term: Arc<Term>,
-    (pushes, asked): (Pushes, Asked),
+    (pushes, asked, pages): (Pushes, Asked, Arc<Pages>),
     metrics: Metrics,
 ) -> engine::Parts {
     let scrape = &config.scrape;
     engine::Parts {
         scraper,
-        page_limits: parse::Limits { samples: scrape.max_samples, ..Default::default() },
+        page_limits: page_limits(config),
         rule: config.rule(),
         schedule: Schedule::new(scrape.interval(), scrape.recheck()),
         watch,
@@ -292,8 +302,13 @@ fn engine_parts(
         pushes,
         silence: Duration::from_secs_f64(config.web.legacy_push_silence_seconds),
         asked,
+        pages,
         metrics,
     }
+}
+
+fn page_limits(config: &Config) -> parse::Limits {
+    parse::Limits { samples: config.scrape.max_samples, ..Default::default() }
 }
 
 fn watch(config: &Config, metrics: &Metrics) -> (Watch, watch::Receiver<Unverified>) {

@@ -68,6 +68,8 @@ pub struct Page {
     pub format: Format,
     /// Bytes of the body as they came, perhaps compressed.
     pub wire_bytes: usize,
+    /// The body as it came, if that was a gzip stream.
+    pub gzip: Option<Vec<u8>>,
     /// When there was a connection to ask on.
     pub connected_at: Instant,
     /// When the response head arrived: the moment nearest to the exporter's own reading of its counters.
@@ -163,10 +165,11 @@ impl Scraper {
             let (head, body) = response.into_parts();
             judge_status(head.status)?;
             let format = content_type::judge(&head.headers, asked.fallback)?;
-            let (bytes, wire_bytes) = body::read(&head.headers, body, &self.limits, &budget).await?;
+            let body::Fetched { bytes, wire_bytes, gzip } =
+                body::read(&head.headers, body, &self.limits, &budget).await?;
             let header = |name| head.headers.get(name).cloned();
             let (content_type, date) = (header(CONTENT_TYPE), header(DATE));
-            Ok(Page { bytes, format, wire_bytes, connected_at, answered_at, content_type, date })
+            Ok(Page { bytes, format, wire_bytes, gzip, connected_at, answered_at, content_type, date })
         };
         let (page, connection) = connection.exchange(request, &budget, read).await?;
         *kept = connection.filter(|_| self.keep_connections);

@@ -8,10 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::installation::Installation;
 use crate::reading::Reading;
-use crate::report::Failure;
 use crate::server::ServerId;
 use crate::store::{Registration, Result};
 use crate::time::Timestamp;
+
+mod pages;
+mod reload;
+
+pub use pages::{LatestScrape, Pages, SeriesLabel, SeriesVisitor, ServerPage};
+pub use reload::{NotReloaded, Reload, Reloaded};
 
 /// The collecting part, as far as there is one.
 #[derive(Clone, Default)]
@@ -24,6 +29,10 @@ pub struct Collecting {
     pub installation: Option<Arc<dyn Installation>>,
     /// Scrapes out of turn.
     pub scrapes: Option<Arc<dyn Scrapes>>,
+    /// The latest pages of the servers that this collector scrapes.
+    pub pages: Option<Arc<dyn Pages>>,
+    /// Reads the configuration again.
+    pub reload: Option<Arc<dyn Reload>>,
 }
 
 /// Knows which targets there are.
@@ -89,34 +98,11 @@ pub trait Heartbeats: Send + Sync {
 #[async_trait]
 pub trait Scrapes: Send + Sync {
     /// Has the server scraped at once, as a regular scrape: it is judged and recorded like any other. Whoever asks while
-    /// one is under way gets what that one finds.
+    /// one is under way gets what that one finds. It stands among the [`Pages`] then.
     ///
     /// # Errors
     /// Nothing was scraped, or it took too long.
-    async fn scrape_now(&self, server: ServerId) -> Result<Arc<ScrapedPage>, NotScraped>;
-
-    /// What the latest [`scrape_now`](Self::scrape_now) of that server found; `None` when there was none lately. The
-    /// pages of a few servers are kept: those of a whole fleet would take more memory than all that is known of it.
-    fn last_page(&self, server: ServerId) -> Option<Arc<ScrapedPage>>;
-}
-
-/// What a scrape found that somebody asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ScrapedPage {
-    /// The server behind it.
-    pub server: ServerId,
-    /// Start of the scrape.
-    pub at: Timestamp,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u32,
-    /// Why it failed; `None` when it worked.
-    pub failure: Option<Failure>,
-    /// Samples on the page; 0 when it failed.
-    pub samples: u32,
-    /// Length of the page; 0 when none came.
-    pub bytes: usize,
-    /// The page as it came, or as much of it as is kept, bytes that are not UTF-8 replaced.
-    pub text: String,
+    async fn scrape_now(&self, server: ServerId) -> Result<(), NotScraped>;
 }
 
 /// Why a server was not scraped.

@@ -30,6 +30,8 @@ pub(crate) enum Access {
     /// As `Needs(Readonly)`, for an API token with the scope `federate`; unless the operator opened the metrics to
     /// everyone.
     Metrics,
+    /// As `Needs(Readonly)`, for an API token with the scope `federate`. Never open: it tells where servers are.
+    Federate,
     /// As `Needs(Readonly)`; of who shows no credentials nothing, if the operator opened the list to everyone. For an API token the scope
     /// `read:list` is enough.
     List,
@@ -52,7 +54,7 @@ impl Access {
                 .to_owned(),
             Personal => "Needs an account of any role; an API token is not enough.".to_owned(),
             Needs(role) => format!("Needs the role `{role}` or a higher one."),
-            Clients => "Needs the role `readonly`.".to_owned(),
+            Clients | Federate => "Needs the role `readonly`.".to_owned(),
             Metrics => "Needs the role `readonly`, unless `web.open_metrics` lets everyone in.".to_owned(),
             List => "Needs the role `readonly`, unless `web.public_list` lets everyone in: without credentials \
                      loads are rounded to tens, and times to minutes."
@@ -68,7 +70,7 @@ impl Access {
         match self {
             Public | Agent | Account | SignedIn => None,
             Needs(role) => Some(role),
-            List | Clients | Metrics | Docs | Personal => Some(Readonly),
+            List | Clients | Metrics | Federate | Docs | Personal => Some(Readonly),
         }
     }
 
@@ -80,7 +82,7 @@ impl Access {
             Needs(Admin) => Some(Scope::WriteFleet),
             Needs(Superadmin) => Some(Scope::Admin),
             List | Clients => Some(Scope::ReadList),
-            Metrics => Some(Scope::Federate),
+            Metrics | Federate => Some(Scope::Federate),
         }
     }
 
@@ -93,7 +95,7 @@ impl Access {
     }
 }
 
-use Access::{Account, Agent, Clients, Docs, List, Metrics, Needs, Personal, Public, SignedIn};
+use Access::{Account, Agent, Clients, Docs, Federate, List, Metrics, Needs, Personal, Public, SignedIn};
 use Role::{Admin, Readonly, Superadmin};
 
 #[rustfmt::skip]
@@ -204,6 +206,12 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET",   "/healthz",               Public),
     ("GET",   "/readyz",                Public),
     ("GET",   "/metrics",               Metrics),
+    ("GET",   "/federate",              Federate),
+    ("GET",   "/api/v1/sd/prometheus",  Federate),
+    ("GET",   "/probe",                 Federate),
+    ("GET",   "/-/healthy",             Public),
+    ("GET",   "/-/ready",               Public),
+    ("POST",  "/-/reload",              Needs(Admin)),
     ("GET",   "/openapi.json",          Docs),
     ("GET",   "/api/v1/openapi.json",   Docs),
     ("GET",   "/docs",                  Docs),

@@ -6,6 +6,7 @@ use mect_fleet::collecting::Collecting;
 use mect_fleet::store::{Accounts, History, Journal};
 use mect_fleet::{Fleet, LoginThrottle, Neighbours};
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
 use crate::auth::old_hashes::OldHashes;
@@ -13,6 +14,7 @@ use crate::auth::password::Passwords;
 use crate::auth::session::Cookies;
 use crate::auth::token::Tokens;
 use crate::auth::users::Users;
+use crate::federate;
 use crate::pages::day::Day;
 use crate::pages::status;
 use crate::pages::strips::Strips;
@@ -65,6 +67,8 @@ pub(crate) struct App {
     pub(crate) cookies: Cookies,
     pub(crate) lists: Arc<Lists>,
     pub(crate) status: status::Kept,
+    /// Turns to make an answer of `/federate`.
+    pub(crate) federation: Arc<Semaphore>,
 }
 
 /// Handle that axum clones per request.
@@ -92,6 +96,7 @@ impl App {
             tokens: Tokens::new(&settings.token_keys()),
             cookies: Cookies::new(&settings),
             status: status::Kept::default(),
+            federation: Arc::new(Semaphore::new(federate::MAX_AT_ONCE)),
             lists: Arc::new(Lists::new(settings.list_key.clone())),
             settings,
         }

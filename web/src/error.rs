@@ -58,6 +58,12 @@ pub(crate) enum Error {
     NotFound,
     #[error("Server not found")]
     NoSuchServer,
+    #[error("There is no page: the latest scrape failed, {0}")]
+    NotScraped(String),
+    #[error(
+        "No page of that server is kept here: it was not scraped yet, its page is too large, or another collector scrapes it"
+    )]
+    NoPage,
     #[error("User not found")]
     NoSuchUser,
     #[error("Token not found")]
@@ -78,6 +84,8 @@ pub(crate) enum Error {
     Outdated { expected: u64, found: u64 },
     #[error("Too many streams are open; close one, or come again later")]
     TooManyStreams,
+    #[error("Too many answers of this kind are under way; come again later")]
+    TooManyAnswers,
     #[error("Method not allowed")]
     MethodNotAllowed { allow: String },
     #[error("No fields to update")]
@@ -137,9 +145,13 @@ impl Error {
             | Self::CrossSite
             | Self::FormToken => StatusCode::FORBIDDEN,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotFound | Self::NoSuchServer | Self::NoSuchUser | Self::NoSuchToken | Self::NotSigned => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NotFound
+            | Self::NoSuchServer
+            | Self::NoPage
+            | Self::NotScraped(_)
+            | Self::NoSuchUser
+            | Self::NoSuchToken
+            | Self::NotSigned => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NothingToUpdate
             | Self::WrongCurrentPassword
@@ -153,6 +165,7 @@ impl Error {
             Self::AccountChanged | Self::LastSuperadmin(_) | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Outdated { .. } => StatusCode::PRECONDITION_FAILED,
             Self::TooManyStreams
+            | Self::TooManyAnswers
             | Self::Busy
             | Self::Timeout
             | Self::NotReady(_)

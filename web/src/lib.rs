@@ -4,7 +4,7 @@
 //! how servers are scraped. A request passes, from the outside in: security headers (`headers`), the time limit
 //! with error pages for browsers (`router`, `pages::error`), panics, the cross-site check, and the access table
 //! (`access`), which refuses every route that it does not name. Then come the handlers: `rest` for programs,
-//! `pages` for people, `probes` for the machinery around us. `openapi` describes them.
+//! `pages` for people, `federate`, `probe`, `probes` and `reload` for the machinery around us. `openapi` describes them.
 
 mod access;
 mod app;
@@ -14,11 +14,14 @@ mod client;
 mod cors;
 mod error;
 mod extract;
+mod federate;
 mod headers;
 mod openapi;
 mod pages;
 mod patience;
+mod probe;
 mod probes;
+mod reload;
 mod rest;
 mod router;
 mod secret;
@@ -32,9 +35,10 @@ pub use audit::LOGIN_OK;
 pub use auth::by_hand;
 pub use auth::first_admin::{FirstAdminError, ensure_first_admin};
 pub use rest::server_json::encode as server_json;
+pub use rest::v1::sd::target_file;
 pub use router::router;
 pub use secret::Secret;
 pub use serve::{ServeLimits, Tls, serve, serve_tls};
-pub use settings::{Enrolment, Settings, SettingsError};
+pub use settings::{Enrolment, Federation, Settings, SettingsError};
 pub use signature::{InvalidListKey, ListKey};
 pub use tls::{TlsError, server_config};

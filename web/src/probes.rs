@@ -6,14 +6,14 @@ use http::{HeaderMap, header};
 use mect_fleet::store::StoreState;
 use prometheus_client::encoding::text::encode;
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::error::Error;
 use crate::patience;
 
 mod text;
 
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The process lives.
 #[utoipa::path(
@@ -34,15 +34,39 @@ pub(crate) async fn healthz() -> &'static str {
     responses((status = 200, description = "It is", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn readyz(State(app): State<Shared>) -> Result<String, Error> {
-    if app.fleet.view().version() == 0 {
-        return Err(Error::NotReady("No view of the fleet is published yet"));
-    }
+    is_published(&app)?;
     if let StoreState::Lost { since } = app.fleet.store_state() {
         return Ok(format!("ready\nstore: does not answer since {since}\n"));
     }
     // Any read will do: an unknown name goes all the way to the store, and never to the memory in front of it.
     let answer = patience::short(app.users.accounts().user("")).await;
     Ok(format!("ready\nstore: {}\n", if answer.is_ok() { "answers" } else { "does not answer" }))
+}
+
+/// The process lives, in the words of Prometheus.
+#[utoipa::path(
+    get, path = "/-/healthy", tag = "machinery",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn healthy() -> &'static str {
+    "Mect VPN Monitor is Healthy.\n"
+}
+
+/// A view of the fleet is published, in the words of Prometheus; 503 says that it is not.
+#[utoipa::path(
+    get, path = "/-/ready", tag = "machinery",
+    responses((status = 200, description = "It is", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn ready(State(app): State<Shared>) -> Result<&'static str, Error> {
+    is_published(&app)?;
+    Ok("Mect VPN Monitor is Ready.\n")
+}
+
+fn is_published(app: &App) -> Result<(), Error> {
+    if app.fleet.view().version() == 0 {
+        return Err(Error::NotReady("No view of the fleet is published yet"));
+    }
+    Ok(())
 }
 
 /// The collector's own metrics, as OpenMetrics for who asks for it, else in the text format 0.0.4.

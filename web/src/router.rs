@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use crate::app::{App, Parts, Shared};
 use crate::error::Error;
 use crate::rest::v1;
-use crate::{access, cors, headers, openapi, pages, probes, rest};
+use crate::{access, cors, federate, headers, openapi, pages, probe, probes, reload, rest};
 
 /// A form or a document is smaller; a larger body is answered with 413.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -130,6 +130,12 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
+        .routes(routes!(probes::healthy))
+        .routes(routes!(probes::ready))
+        .routes(routes!(federate::federate))
+        .routes(routes!(v1::sd::prometheus))
+        .routes(routes!(probe::probe))
+        .routes(routes!(reload::reload))
         .routes(routes!(openapi::json))
         .routes(routes!(openapi::json_v1))
 }

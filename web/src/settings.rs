@@ -1,5 +1,6 @@
 //! What the operator decides about the web side. Handed in: this crate reads neither environment nor files.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,23 @@ pub enum Enrolment {
     },
 }
 
+/// What `/federate` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Federation {
+    /// The label `job` of every series. Default `vpn`.
+    pub job: String,
+    /// An answer with more series is refused. Default 200,000: twice what 1,000 servers with 100 series have.
+    pub max_series: usize,
+    /// Labels that every series gets if it has no such label of its own. Default none.
+    pub external_labels: BTreeMap<String, String>,
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        Self { job: "vpn".to_owned(), max_series: 200_000, external_labels: BTreeMap::new() }
+    }
+}
+
 /// Settings of the web side, checked when they are made.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -80,6 +98,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// Which addresses may be scraped: servers are not added elsewhere. Default: those that [`TargetPolicy`] has.
     pub target_policy: Arc<TargetPolicy>,
+    /// What `/federate` shows.
+    pub federation: Federation,
     /// The health rule in force: pages say how many failed checks make a server down.
     pub rule: Rule,
 }
@@ -115,6 +135,7 @@ impl Settings {
             enrolment: Enrolment::Off,
             trusted_proxies: Vec::new(),
             target_policy: Arc::default(),
+            federation: Federation::default(),
             rule: Rule::default(),
         })
     }

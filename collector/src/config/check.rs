@@ -58,6 +58,7 @@ impl Config {
             ("store.cache_mib", self.store.cache_mib, MAX_MIB),
             ("store.spool_mib", self.store.spool_mib, MAX_MIB),
             ("store.retention_days", self.store.retention_days as usize, MAX_RETENTION_DAYS),
+            ("federation.max_series", self.federation.max_series, MAX_COUNT),
             ("health.fall", self.health.fall as usize, MAX_CHECKS),
             ("health.rise", self.health.rise as usize, MAX_CHECKS),
         ] {
@@ -82,6 +83,9 @@ impl Config {
         }
         if let Some(canary) = self.guard.canaries.iter().find(|canary| canary.ip().is_loopback()) {
             return refuse("guard.canaries", format!("addresses outside of this machine, not {canary}"));
+        }
+        if let Err((key, allowed)) = self.federation.check() {
+            return refuse(key, allowed.into());
         }
         if self.file_sd.iter().any(|file_sd| file_sd.files.is_empty()) {
             return refuse("file_sd.files", "one path or more".into());

@@ -66,6 +66,9 @@ fn a_wrong_type_or_range_names_line_key_and_what_is_allowed() {
     refused("[[file_sd]]\nfiles = []\n", &[":2: ", "`file_sd.files`"]);
     refused("[scrape]\nkeep_alive = \"maybe\"\n", &[":2: ", "auto", "never"]);
     refused("[web]\ntrusted_proxies = [\"10.0.0.0/40\"]\n", &[":2: ", "`10.0.0.0/40`", "10.0.0.0/8"]);
+    refused("[federation]\nmax_series = 0\n", &[":2: ", "`federation.max_series`", "1 to 1000000"]);
+    refused("[federation]\njob = \"\"\n", &[":2: ", "`federation.job`", "a name"]);
+    refused("[federation]\nexternal_labels = { \"9a\" = \"x\" }\n", &[":2: ", "names of labels"]);
     refused("[web\n", &[":1: "]);
 }
 

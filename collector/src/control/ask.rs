@@ -5,12 +5,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{BACKUP, MAX_LINE_BYTES, OK, Place, STATUS, Status};
+use super::{BACKUP, MAX_LINE_BYTES, OK, Place, STATUS, Status, TARGETS};
 
 /// Nothing that is asked for takes longer until it comes, or goes on coming.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest status.
 const MAX_STATUS_BYTES: u64 = 64 * 1024;
+/// The longest target file: half a million servers.
+const MAX_TARGET_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,20 @@ pub fn status(data_dir: &Path) -> Result<Status, AskError> {
     let mut text = String::new();
     ask(data_dir, STATUS)?.take(MAX_STATUS_BYTES).read_to_string(&mut text)?;
     serde_json::from_str(&text).map_err(|error| AskError::Broken(error.into()))
+}
+
+/// The targets of the collector on `data_dir`, as a file for Prometheus' `file_sd_configs`.
+///
+/// # Errors
+/// There is no collector, or it breaks off.
+pub fn targets(data_dir: &Path) -> Result<String, AskError> {
+    let mut text = String::new();
+    ask(data_dir, TARGETS)?.take(MAX_TARGET_BYTES).read_to_string(&mut text)?;
+    // The end that tells a whole list from one that broke off.
+    if !text.ends_with("]\n") {
+        return Err(AskError::Broken(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(text)
 }
 
 /// Has the collector on `data_dir` write an archive of its store to `to`. That it came to its end shows in the archive

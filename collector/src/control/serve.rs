@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mect_fleet::collecting::Targets;
 use mect_fleet::store::{Backup, Companion, StoreState};
 use mect_fleet::{Fleet, Timestamp};
 use rustix::process::geteuid;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{BACKUP, MAX_LINE_BYTES, OK, Place, REFUSED, SOCKET, STATUS, Status};
+use super::{BACKUP, MAX_LINE_BYTES, OK, Place, REFUSED, SOCKET, STATUS, Status, TARGETS};
 use crate::discovery::TargetSet;
 use crate::run;
 
@@ -37,6 +38,8 @@ pub struct Parts {
     pub fleet: Arc<Fleet>,
     /// What this collector scrapes.
     pub targets: watch::Receiver<TargetSet>,
+    /// All targets, whoever scrapes them.
+    pub discovered: Arc<dyn Targets>,
     /// `embedded` or `mongo`.
     pub store: &'static str,
     /// Gives the store, where it can be given.
@@ -118,6 +121,7 @@ impl Answers {
             Ok(Ok(_)) => match line.trim_end() {
                 STATUS => say(&mut stream, &format!("{OK}\n{}", self.status())).await,
                 BACKUP => self.back_up(stream).await,
+                TARGETS => self.list_targets(stream).await,
                 _ => say(&mut stream, &format!("{REFUSED} this version does not know the question\n")).await,
             },
             _ => return,
@@ -145,6 +149,13 @@ impl Answers {
             open_files_allowed: run::open_files_allowed(),
         };
         serde_json::to_string(&status).unwrap_or_default()
+    }
+
+    async fn list_targets(&self, mut stream: UnixStream) -> io::Result<()> {
+        let (view, targets) = (self.parts.fleet.view(), self.parts.discovered.snapshot());
+        let text = tokio::task::spawn_blocking(move || mect_web::target_file(&view, &targets)).await;
+        let text = format!("{OK}\n{}", text.map_err(io::Error::other)?);
+        timeout(TAKEN_WITHIN, stream.write_all(text.as_bytes())).await.map_err(io::Error::from)?
     }
 
     async fn back_up(&self, mut stream: UnixStream) -> io::Result<()> {

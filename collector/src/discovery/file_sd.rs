@@ -57,9 +57,19 @@ impl FileSource {
         Ok(())
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its targets as last read.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
+    }
+
+    /// Makes the next [`refresh`](Self::refresh) read the file whatever its time.
+    pub fn forget(&mut self) {
+        self.seen = None;
     }
 
     /// Reads the file if it changed; true when it did. After an error it is read again only when it changes again,

@@ -1,11 +1,10 @@
 //! Scrapes that somebody asks for, and who waits for what they find.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use mect_fleet::collecting::{NotScraped, ScrapedPage};
-use mect_fleet::{Outcome, Report, ServerId, Timestamp};
+use mect_fleet::collecting::NotScraped;
+use mect_fleet::{ServerId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::schedule::Tick;
@@ -16,11 +15,9 @@ const MAX_AWAITED: usize = 64;
 const MAX_WAITING: usize = 16;
 /// Two scrapes closer than this give rates that are mostly noise.
 const MIN_GAP: Duration = Duration::from_secs(5);
-/// Of a longer page, so much is handed on: several pages of the largest host.
-const MAX_TEXT_BYTES: usize = 256 * 1024;
 
-/// What is told to whoever asked.
-pub type Told = Result<Arc<ScrapedPage>, NotScraped>;
+/// What is told to whoever asked: that there was a scrape, well or not.
+pub type Told = Result<(), NotScraped>;
 
 /// One wish for a scrape.
 pub struct Want {
@@ -34,7 +31,7 @@ impl Want {
     /// Tells that nothing will be scraped.
     pub(super) fn refuse(self, why: NotScraped) {
         // Nobody waits any more: as good.
-        drop(self.answer.send(Err(why)));
+        let _ = self.answer.send(Err(why));
     }
 }
 
@@ -89,12 +86,16 @@ impl Asked {
         self.waiting.is_empty()
     }
 
-    /// Tells who waits for that server what its scrape found.
-    pub(super) fn answer(&mut self, report: &Report, page: Option<&[u8]>) {
-        let Some(waiting) = self.waiting.remove(&report.server) else { return };
-        let found = Arc::new(found(report, page.unwrap_or_default()));
-        for answer in waiting {
-            drop(answer.send(Ok(Arc::clone(&found))));
+    /// True when somebody waits for that server.
+    pub(super) fn waits_for(&self, server: ServerId) -> bool {
+        self.waiting.contains_key(&server)
+    }
+
+    /// Tells who waits for that server that its scrape ended.
+    pub(super) fn answer(&mut self, server: ServerId) {
+        for answer in self.waiting.remove(&server).into_iter().flatten() {
+            // Nobody waits any more: as good.
+            let _ = answer.send(Ok(()));
         }
     }
 
@@ -104,31 +105,8 @@ impl Asked {
     }
 }
 
-fn found(report: &Report, page: &[u8]) -> ScrapedPage {
-    let failure = match &report.outcome {
-        Outcome::Up(_) => None,
-        Outcome::Failed(failure) => Some(failure.clone()),
-    };
-    let kept = page.get(..MAX_TEXT_BYTES).map_or(page, |start| {
-        // Whole lines.
-        let end = memchr::memrchr(b'\n', start).map_or(start.len(), |line_feed| line_feed + 1);
-        &start[..end]
-    });
-    ScrapedPage {
-        server: report.server,
-        at: report.at,
-        duration_ms: report.duration_ms,
-        failure,
-        samples: report.samples,
-        bytes: page.len(),
-        text: String::from_utf8_lossy(kept).into_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use mect_fleet::Reading;
-
     use super::*;
 
     fn asked() -> Asked {
@@ -140,21 +118,16 @@ mod tests {
         (Want { server: server.parse().unwrap(), answer }, told)
     }
 
-    fn report(server: &str) -> Report {
-        let outcome = Outcome::Up(Reading::default());
-        Report { server: server.parse().unwrap(), at: Timestamp::from_secs(7), duration_ms: 3, samples: 1, outcome }
-    }
-
     #[test]
     fn all_who_wait_for_a_server_hear_of_the_same_scrape() {
         let mut asked = asked();
         let ((first, mut one), (second, mut other), (else_, mut elsewhere)) =
             (want("srv-aaaaaaaa"), want("srv-aaaaaaaa"), want("srv-bbbbbbbb"));
         assert!(asked.wait(first) && !asked.wait(second) && asked.wait(else_));
-        asked.answer(&report("srv-aaaaaaaa"), Some(b"node_load1 1\n"));
-        let (one, other) = (one.try_recv().unwrap().unwrap(), other.try_recv().unwrap().unwrap());
-        assert!(Arc::ptr_eq(&one, &other));
-        assert_eq!((one.text.as_str(), one.bytes, one.at), ("node_load1 1\n", 13, Timestamp::from_secs(7)));
+        let server = "srv-aaaaaaaa".parse().unwrap();
+        assert!(asked.waits_for(server));
+        asked.answer(server);
+        assert_eq!((one.try_recv().unwrap(), other.try_recv().unwrap()), (Ok(()), Ok(())));
         assert!(elsewhere.try_recv().is_err() && !asked.is_empty());
         asked.forget("srv-bbbbbbbb".parse().unwrap());
         assert!(matches!(elsewhere.try_recv(), Err(oneshot::error::TryRecvError::Closed)) && asked.is_empty());
@@ -185,13 +158,5 @@ mod tests {
         assert_eq!(asked.soonest(Some(at(10)), 60_000), 60_000);
         assert_eq!(asked.soonest(Some(at(58)), 60_000), 63_000);
         assert_eq!(asked.soonest(Some(at(9_000)), 60_000), 60_000, "a clock that was set back");
-    }
-
-    #[test]
-    fn a_long_page_is_cut_at_a_line() {
-        let page = b"node_load1 1\n".repeat(MAX_TEXT_BYTES / 13 + 2);
-        let found = found(&report("srv-aaaaaaaa"), &page);
-        assert_eq!(found.bytes, page.len());
-        assert!(found.text.len() <= MAX_TEXT_BYTES && found.text.ends_with("1\n"));
     }
 }

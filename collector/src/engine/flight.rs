@@ -10,6 +10,7 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use crate::discovery::Target;
 use crate::metrics::{Metrics, ScrapeResult};
+use crate::pages::{Packed, Pages};
 use crate::parse;
 use crate::reading::{self, Counters};
 use crate::scrape::{Connection, Page, Scraper};
@@ -19,8 +20,10 @@ pub(super) struct Shared {
     pub(super) scraper: Scraper,
     pub(super) page_limits: parse::Limits,
     pub(super) metrics: Metrics,
-    /// Somebody waits for a page: scrapes hand theirs on.
-    pub(super) keeps_pages: AtomicBool,
+    /// Where pages are kept.
+    pub(super) pages: Arc<Pages>,
+    /// Somebody waits for a page: scrapes hand theirs on, whatever else is kept.
+    pub(super) is_awaited: AtomicBool,
 }
 
 /// What one scrape leaves for the next.
@@ -38,8 +41,8 @@ pub(super) struct Done {
     pub(super) memory: Memory,
     /// No earlier page to compare with: a second scrape soon gives the rates.
     pub(super) was_first: bool,
-    /// The page, while somebody waits for one.
-    pub(super) page: Option<Vec<u8>>,
+    /// The page, where pages are kept or somebody waits for one.
+    pub(super) page: Option<Packed>,
     pub(super) place: OwnedPermit<Record>,
 }
 
@@ -69,7 +72,8 @@ impl Shared {
             Ok(page) => self.read(page, capacity, &mut memory.counters),
             Err(failure) => Err(failure.clone()),
         };
-        let page = page.ok().filter(|_| self.keeps_pages.load(Ordering::Relaxed)).map(|page| page.bytes);
+        let is_kept = read.is_ok() && (self.pages.keeps_all() || self.is_awaited.load(Ordering::Relaxed));
+        let page = page.ok().filter(|_| is_kept).map(Packed::of);
         let (samples, outcome) = match read {
             Ok((samples, reading)) => (samples, Outcome::Up(reading)),
             Err(failure) => (0, Outcome::Failed(failure)),
@@ -81,9 +85,9 @@ impl Shared {
         Done { report, epoch: target.epoch, memory, was_first, page, place }
     }
 
-    /// Says whether scrapes that end from now on hand their pages on.
-    pub(super) fn keep_pages(&self, keeps: bool) {
-        self.keeps_pages.store(keeps, Ordering::Relaxed);
+    /// Says whether somebody waits for a page.
+    pub(super) fn await_pages(&self, is_awaited: bool) {
+        self.is_awaited.store(is_awaited, Ordering::Relaxed);
     }
 
     fn read(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use mect_fleet::store::Store;
 use mect_fleet::{Neighbours, Timestamp, throttle};
-use mect_web::{Enrolment, Secret, Settings};
+use mect_web::{Enrolment, Federation, Secret, Settings};
 
 use super::DAY;
 use crate::config::{self, Config, ConfigError};
@@ -113,6 +113,11 @@ pub(super) fn web_settings(config: &Config, secret_key: Secret) -> anyhow::Resul
     settings.list_key = config.secrets.list_key.clone();
     settings.open_docs = config.web.open_docs;
     settings.status_page = config.web.status_page;
+    settings.federation = Federation {
+        job: config.federation.job.clone(),
+        max_series: config.federation.max_series,
+        external_labels: config.federation.external_labels.clone(),
+    };
     settings.trusted_proxies = config.web.trusted_proxies.clone();
     settings.agent_key.clone_from(&config.secrets.agent_api_key);
     settings.enrolment = match config.web.enrolment {

@@ -166,8 +166,24 @@ fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// Every way to reach targets.
 pub struct Accesses {
     usual: Arc<Access>,
-    named: RwLock<HashMap<Box<str>, Arc<Access>>>,
+    named: RwLock<Named>,
+}
+
+/// The ways that have a name, and what the configuration says of them.
+struct Named {
+    by_name: HashMap<Box<str>, Arc<Access>>,
     config: Vec<config::Access>,
+}
+
+impl Named {
+    fn read(config: &[config::Access]) -> Result<Self, ConfigError> {
+        let read = |config: &config::Access| match Access::read(config) {
+            Ok(access) => Ok((config.name.as_str().into(), Arc::new(access))),
+            Err(error) => Err(ConfigError::at(format!("[[access]] `{}`", config.name), format!("{error:#}"))),
+        };
+        let by_name = config.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { by_name, config: config.to_vec() })
+    }
 }
 
 impl Accesses {
@@ -178,12 +194,17 @@ impl Accesses {
     pub fn open(config: &[config::Access], agent_key: Option<&Secret>) -> Result<Arc<Self>, ConfigError> {
         let usual = Access::usual(agent_key)
             .map_err(|error| ConfigError::at("environment: AGENT_API_KEY", format!("{error:#}")))?;
-        let read = |config: &config::Access| match Access::read(config) {
-            Ok(access) => Ok((config.name.as_str().into(), Arc::new(access))),
-            Err(error) => Err(ConfigError::at(format!("[[access]] `{}`", config.name), format!("{error:#}"))),
-        };
-        let named = config.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Arc::new(Self { usual: Arc::new(usual), named: RwLock::new(named), config: config.to_vec() }))
+        Ok(Arc::new(Self { usual: Arc::new(usual), named: RwLock::new(Named::read(config)?) }))
+    }
+
+    /// Takes other ways in the place of those that have a name, and reads all their files again.
+    ///
+    /// # Errors
+    /// A file cannot be read or used; the old ways stay.
+    pub fn replace(&self, config: &[config::Access]) -> Result<(), ConfigError> {
+        let named = Named::read(config)?;
+        *self.named.write().unwrap_or_else(PoisonError::into_inner) = named;
+        Ok(())
     }
 
     /// The way with that name, or the usual one.
@@ -194,23 +215,28 @@ impl Accesses {
         let Some(name) = name else { return Ok(Arc::clone(&self.usual)) };
         let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
         let unknown = || Failure::new(FailureReason::Local, format!("no [[access]] has the name `{name}`"));
-        named.get(name).cloned().ok_or_else(unknown)
+        named.by_name.get(name).cloned().ok_or_else(unknown)
     }
 
     /// Reads files again when they change, until `stop`. What cannot be used leaves the old one in place.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut seen: Vec<_> = self.config.iter().map(changed).collect();
+        let mut seen = HashMap::new();
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            for (config, seen) in self.config.iter().zip(&mut seen) {
-                let now = changed(config);
-                if std::mem::replace(seen, now.clone()) == now {
+            let configured = self.named.read().unwrap_or_else(PoisonError::into_inner).config.clone();
+            for config in configured {
+                let now = changed(&config);
+                // One that was not there yet was just read.
+                if seen.insert(config.name.clone(), now.clone()).is_none_or(|before| before == now) {
                     continue;
                 }
-                match Access::read(config) {
+                match Access::read(&config) {
                     Ok(access) => {
                         let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
-                        named.insert(config.name.as_str().into(), Arc::new(access));
+                        // Unless the configuration was read again meanwhile, with all files.
+                        if named.config.contains(&config) {
+                            named.by_name.insert(config.name.as_str().into(), Arc::new(access));
+                        }
                         tracing::info!(access = config.name, "the files of an access were read again");
                     }
                     // Half of a renewal: the other file changes soon.

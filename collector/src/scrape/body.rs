@@ -15,13 +15,23 @@ use super::connection::response_failure;
 /// Room reserved ahead for a body whose length is not announced: most pages fit.
 const USUAL_PAGE_BYTES: usize = 8 * 1024;
 
-/// Reads the whole body: the page, and how many bytes it was on the wire.
+/// A body.
+pub(super) struct Fetched {
+    /// The page.
+    pub(super) bytes: Vec<u8>,
+    /// How long it was on the wire.
+    pub(super) wire_bytes: usize,
+    /// What was on the wire, if that was a gzip stream.
+    pub(super) gzip: Option<Vec<u8>>,
+}
+
+/// Reads the whole body.
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: Incoming,
     limits: &Limits,
     budget: &Budget,
-) -> Result<(Vec<u8>, usize), Failure> {
+) -> Result<Fetched, Failure> {
     let is_gzip = is_gzip(headers)?;
     let allowed = if is_gzip { limits.wire_bytes } else { limits.wire_bytes.min(limits.page_bytes) };
     let announced = body.size_hint().exact();
@@ -40,8 +50,11 @@ pub(super) async fn read(
         wire.extend_from_slice(data);
     }
     let wire_bytes = wire.len();
-    let page = if is_gzip { gunzip(&wire, limits.page_bytes)? } else { wire };
-    Ok((page, wire_bytes))
+    Ok(if is_gzip {
+        Fetched { bytes: gunzip(&wire, limits.page_bytes)?, wire_bytes, gzip: Some(wire) }
+    } else {
+        Fetched { bytes: wire, wire_bytes, gzip: None }
+    })
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {

@@ -17,6 +17,7 @@ pub mod list_server;
 pub mod page_server;
 pub mod pki;
 pub mod proc;
+pub mod prometheus;
 
 /// Nothing that a test waits for takes this long on a working system.
 pub const PATIENCE: Duration = Duration::from_secs(60);

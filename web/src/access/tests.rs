@@ -62,7 +62,7 @@ fn expected(access: Access, caller: Caller) -> Result<(), StatusCode> {
         Needs(Role::Admin) => (Role::Admin, &[WriteFleet, All]),
         Needs(Superadmin) => (Superadmin, &[All]),
         List | Clients => (Readonly, &[ReadList, ReadFleet, WriteFleet, All]),
-        Metrics => (Readonly, &[Federate, All]),
+        Metrics | Access::Federate => (Readonly, &[Federate, All]),
     };
     let is_allowed = match caller {
         Caller::Nobody => return Err(StatusCode::UNAUTHORIZED),

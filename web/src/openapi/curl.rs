@@ -68,8 +68,9 @@ fn query(components: &Value, operation: &Map<String, Value>) -> String {
     let mut query = String::new();
     for parameter in needed {
         let value = parameter.get("example").cloned().unwrap_or_else(|| example(components, &parameter["schema"], 0));
-        let name = parameter["name"].as_str().unwrap_or_default();
-        _ = write!(query, "{}{name}={}", if query.is_empty() { '?' } else { '&' }, form(&value));
+        // A parameter that may be given several times is given once. Brackets would be curl's own.
+        let (name, value) = (form(&parameter["name"]), value.get(0).unwrap_or(&value));
+        _ = write!(query, "{}{name}={}", if query.is_empty() { '?' } else { '&' }, form(value));
     }
     query
 }
@@ -163,6 +164,14 @@ mod tests {
             command("GET", "/healthz", None, &components, &Map::new()),
             "curl --silent --show-error \"$URL/healthz\""
         );
+    }
+
+    #[test]
+    fn queries_are_escaped() {
+        let schema = json!({"type": "array", "items": {"type": "string", "example": "up{a=\"b\"}"}});
+        let parameter = json!({"in": "query", "name": "match[]", "required": true, "schema": schema});
+        let text = command("GET", "/federate", None, &Value::Null, &operation(json!({"parameters": [parameter]})));
+        assert!(text.ends_with("\"$URL/federate?match%5B%5D=up%7Ba%3D%22b%22%7D\""), "{text}");
     }
 
     #[test]

@@ -49,6 +49,13 @@ impl Flips {
         }
         found
     }
+
+    /// The share, 0–1, of the last `span` in which a server was not down; `None` when it was not judged in it.
+    pub(crate) fn uptime(&self, view: &ServerView, span: Duration, now: Timestamp) -> Option<f64> {
+        let from = (now - span).max(self.since);
+        let flips = self.by_server.get(&view.server.id).map(Vec::as_slice).unwrap_or_default();
+        uptime(&view.standing, since(flips, from), from..now)
+    }
 }
 
 /// Flips, read once for all readers.

@@ -21,8 +21,13 @@ pub(crate) struct Params(Vec<(String, String)>);
 impl Params {
     /// Takes the query apart.
     pub(crate) fn of(uri: &Uri) -> Result<Self, Error> {
-        if uri.query().is_some_and(|query| query.len() > MAX_QUERY_BYTES) {
-            return Err(Error::QueryTooLong { most: MAX_QUERY_BYTES });
+        Self::within(uri, MAX_QUERY_BYTES)
+    }
+
+    /// Takes a query of up to `most` bytes apart.
+    pub(crate) fn within(uri: &Uri, most: usize) -> Result<Self, Error> {
+        if uri.query().is_some_and(|query| query.len() > most) {
+            return Err(Error::QueryTooLong { most });
         }
         let Query(pairs) = Query::try_from_uri(uri)?;
         Ok(Self(pairs))
@@ -36,6 +41,11 @@ impl Params {
             return Err(Error::Invalid(format!("{name}: given more than once")));
         }
         Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    /// Every value of a name that may be given several times.
+    pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(known, _)| known == name).map(|(_, value)| value).collect()
     }
 
     /// The value of `name` as `parse` reads it; `allowed` says what that takes.

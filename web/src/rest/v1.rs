@@ -8,6 +8,7 @@ pub(crate) mod history;
 pub(crate) mod incidents;
 pub(crate) mod login;
 pub(crate) mod page;
+pub(crate) mod sd;
 pub(crate) mod servers;
 mod span;
 pub(crate) mod stream;

@@ -19,6 +19,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
+pub mod collected;
+
 pub const TOKEN_SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const PASSWORD: &str = "correct horse battery";
 

@@ -17,9 +17,6 @@ use crate::error::Error;
 use crate::rest::params::Params;
 use crate::rest::v1::page::{Page, Window, WindowParams};
 
-/// The name that Prometheus would give all of them.
-const POOL: &str = "mect";
-
 /// Which targets are wanted.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -55,7 +52,7 @@ pub(crate) struct TargetsData {
 pub(crate) struct Active {
     discovered_labels: BTreeMap<&'static str, String>,
     labels: BTreeMap<&'static str, String>,
-    scrape_pool: &'static str,
+    scrape_pool: String,
     /// Empty when an agent reports the server.
     scrape_url: String,
     global_url: String,
@@ -77,7 +74,7 @@ pub(crate) struct Active {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Dropped {
     discovered_labels: BTreeMap<&'static str, String>,
-    scrape_pool: &'static str,
+    scrape_pool: String,
     /// Why, for a person.
     reason: String,
 }
@@ -99,7 +96,8 @@ pub(crate) async fn list(State(app): State<Shared>, uri: Uri) -> Result<Json<Tar
     params.finish()?;
     let (wants_active, wants_dropped) = state.unwrap_or((true, true));
     let targets = app.collecting.targets.as_ref().map(|targets| targets.snapshot()).unwrap_or_default();
-    let view = app.fleet.view();
+    // The name that Prometheus would give all of them; `/federate` says the same.
+    let (view, job) = (app.fleet.view(), app.settings.federation.job.as_str());
     let active_count = targets.active.len();
     let mut active: Vec<&ActiveTarget> = targets.active.iter().filter(|_| wants_active).collect();
     active.retain(|target| window.after.is_none_or(|after| target.server > after));
@@ -108,24 +106,24 @@ pub(crate) async fn list(State(app): State<Shared>, uri: Uri) -> Result<Json<Tar
     let page = Page::of(active, window.limit, |target| target.server);
     let dropped = targets.dropped.iter().filter(|_| wants_dropped).take(crate::rest::v1::page::MAX_LIMIT);
     let data = TargetsData {
-        active_targets: page.items.iter().map(|target| shown(target, &view, &targets)).collect(),
-        dropped_targets: dropped.map(not_in_use).collect(),
+        active_targets: page.items.iter().map(|target| shown(target, &view, &targets, job)).collect(),
+        dropped_targets: dropped.map(|target| not_in_use(target, job)).collect(),
         active_count,
         next: page.next,
     };
     Ok(Json(TargetsAnswer { status: "success", data }))
 }
 
-fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot) -> Active {
+fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job: &str) -> Active {
     let url = target.url.clone().unwrap_or_default();
     let known = view.by_id(target.server).map(AsRef::as_ref);
     let standing = known.map(|view| &view.standing);
     let failure = standing.and_then(|standing| standing.last_failure.as_ref());
     let last_scrape = standing.and_then(|standing| standing.last_scrape);
     Active {
-        discovered_labels: BTreeMap::from([("__address__", address(&url)), ("job", POOL.to_owned())]),
-        labels: known.map(|view| labels(view, &url)).unwrap_or_default(),
-        scrape_pool: POOL,
+        discovered_labels: BTreeMap::from([("__address__", address(&url)), ("job", job.to_owned())]),
+        labels: known.map(|view| labels(view, &url, job)).unwrap_or_default(),
+        scrape_pool: job.to_owned(),
         global_url: url.clone(),
         scrape_url: url,
         last_error: failure.map(ToString::to_string).unwrap_or_default(),
@@ -141,11 +139,11 @@ fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot) -> 
     }
 }
 
-fn labels(view: &ServerView, url: &str) -> BTreeMap<&'static str, String> {
+fn labels(view: &ServerView, url: &str, job: &str) -> BTreeMap<&'static str, String> {
     let (server, place) = (&view.server, &view.server.place);
     let instance = if url.is_empty() { server.ip.clone() } else { address(url) };
     let mut labels = BTreeMap::from([
-        ("job", POOL.to_owned()),
+        ("job", job.to_owned()),
         ("instance", instance),
         ("server_id", server.id.to_string()),
         ("hostname", server.hostname.clone()),
@@ -155,13 +153,13 @@ fn labels(view: &ServerView, url: &str) -> BTreeMap<&'static str, String> {
     labels
 }
 
-fn not_in_use(target: &DroppedTarget) -> Dropped {
-    let discovered_labels = BTreeMap::from([("__address__", address(&target.address)), ("job", POOL.to_owned())]);
-    Dropped { discovered_labels, scrape_pool: POOL, reason: target.reason.clone() }
+fn not_in_use(target: &DroppedTarget, job: &str) -> Dropped {
+    let discovered_labels = BTreeMap::from([("__address__", address(&target.address)), ("job", job.to_owned())]);
+    Dropped { discovered_labels, scrape_pool: job.to_owned(), reason: target.reason.clone() }
 }
 
 /// `host:port` of a URL.
-fn address(url: &str) -> String {
+pub(crate) fn address(url: &str) -> String {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or(url);
     rest.split('/').next().unwrap_or_default().to_owned()
 }

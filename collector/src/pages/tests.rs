@@ -1,0 +1,124 @@
+//! Pages come, are replaced and go; what they say stays.
+
+use std::time::Instant;
+
+use mect_fleet::{FailureReason, Reading};
+
+use super::*;
+use crate::scrape;
+
+fn id(number: usize) -> ServerId {
+    format!("srv-{number:08}").parse().unwrap()
+}
+
+fn packed(text: &str, gzip: Option<Vec<u8>>) -> Packed {
+    let (bytes, now) = (text.as_bytes().to_vec(), Instant::now());
+    Packed::of(scrape::Page {
+        wire_bytes: bytes.len(),
+        bytes,
+        format: Format::Text,
+        gzip,
+        connected_at: now,
+        answered_at: now,
+        content_type: None,
+        date: None,
+    })
+}
+
+fn up(server: ServerId, seconds: i64) -> Report {
+    let outcome = Outcome::Up(Reading::default());
+    Report { server, at: Timestamp::from_secs(seconds), duration_ms: 5, samples: 2, outcome }
+}
+
+fn failed(server: ServerId, seconds: i64) -> Report {
+    let outcome = Outcome::Failed(Failure::new(FailureReason::ConnRefused, ""));
+    Report { outcome, samples: 0, ..up(server, seconds) }
+}
+
+fn text(pages: &Pages, server: ServerId) -> Option<String> {
+    pages.latest(server)?.outcome.ok().map(|page| page.text)
+}
+
+/// What it saw.
+#[derive(Default)]
+struct Seen(Vec<String>);
+
+impl SeriesVisitor for Seen {
+    fn begins(&mut self, at: Timestamp) -> bool {
+        at.as_secs() > 1
+    }
+
+    fn wants(&mut self, name: &str) -> bool {
+        name != "b"
+    }
+
+    fn sample(&mut self, name: &str, labels: &[SeriesLabel<'_>], value: f64, at: Option<Timestamp>) {
+        self.0.push(format!("{name} {labels:?} {value} {:?}", at.map(Timestamp::as_millis)));
+    }
+}
+
+#[test]
+fn a_page_stays_until_a_scrape_fails_or_its_target_goes() {
+    let pages = Pages::new(true, parse::Limits::default());
+    pages.put(&up(id(1), 1), Some(packed("a 1\n", None)));
+    pages.put(&up(id(1), 2), Some(packed("a 2\n", None)));
+    assert_eq!(text(&pages, id(1)).unwrap(), "a 2\n");
+    assert_eq!(Told::samples(&*pages, id(1)), Some((Timestamp::from_secs(2), 2)));
+    pages.put(&failed(id(1), 3), None);
+    let latest = pages.latest(id(1)).unwrap();
+    assert_eq!((latest.at.as_secs(), latest.outcome.unwrap_err().reason), (3, FailureReason::ConnRefused));
+    assert_eq!(Told::samples(&*pages, id(1)), None);
+    pages.put(&up(id(2), 1), Some(packed("b 1\n", None)));
+    pages.forget(id(2));
+    assert_eq!(pages.latest(id(2)), None);
+    assert_eq!(pages.kept().bytes, 0, "nothing is left of them");
+}
+
+#[test]
+fn a_visitor_sees_what_it_wants() {
+    let pages = Pages::new(true, parse::Limits::default());
+    let page = "a{x=\"1\\n\"} 1\nb 2\nc 3 1500\n";
+    pages.put(&up(id(1), 1), Some(packed(page, None)));
+    let mut seen = Seen::default();
+    Told::visit(&*pages, id(1), &mut seen);
+    assert!(seen.0.is_empty(), "{:?}", seen.0);
+    pages.put(&up(id(1), 2), Some(packed(page, None)));
+    Told::visit(&*pages, id(1), &mut seen);
+    Told::visit(&*pages, id(2), &mut seen);
+    assert_eq!(seen.0, [r#"a [("x", "1\n")] 1 None"#, "c [] 3 Some(1500)"]);
+}
+
+#[test]
+fn what_came_packed_is_kept_as_it_came() {
+    let first = packed("a 1\nb 2\n", None);
+    let again = packed("a 1\nb 2\n", Some(first.gzip_for_tests().to_vec()));
+    assert_eq!(again, first);
+    assert_eq!(again.unpack(), b"a 1\nb 2\n");
+}
+
+#[test]
+fn where_not_all_are_kept_the_latest_few_are() {
+    let pages = Pages::new(false, parse::Limits::default());
+    for number in 0..=ASKED_FOR {
+        pages.put(&up(id(number), 10 + number as i64), Some(packed("a 1\n", None)));
+    }
+    assert_eq!(pages.latest(id(0)), None);
+    assert!((1..=ASKED_FOR).all(|number| text(&pages, id(number)).is_some()));
+    let mut seen = Seen::default();
+    Told::visit(&*pages, id(1), &mut seen);
+    assert!(seen.0.is_empty(), "they are for who asked alone");
+}
+
+#[test]
+fn all_together_stay_within_their_budget() {
+    let pages = Pages::new(true, parse::Limits::default());
+    let large = |bytes: usize| packed("a 1\n", Some(vec![0; bytes]));
+    pages.put(&up(id(1), 1), Some(large(SLACK_BYTES)));
+    pages.put(&up(id(2), 1), Some(large(2 * MEAN_BYTES)));
+    pages.put(&up(id(3), 1), Some(large(MEAN_BYTES + 1)));
+    let kept = [1, 2, 3].map(|number| Told::samples(&*pages, id(number)).is_some());
+    assert_eq!(kept, [true, true, false]);
+    pages.forget(id(1));
+    pages.put(&up(id(3), 2), Some(large(1)));
+    assert!(Told::samples(&*pages, id(3)).is_some());
+}

@@ -1,0 +1,99 @@
+//! Configuration read again while the collector runs, and its targets for a Prometheus that reads files.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::collector::{Collector, Home};
+use support::{eventually, signal};
+
+/// A configuration with targets at which nobody listens.
+fn config(targets: &[&str], more: &str) -> String {
+    let targets = targets.iter().map(|address| format!("[[targets]]\naddress = \"{address}\"\n"));
+    format!("{}{more}", targets.collect::<String>())
+}
+
+fn addresses(collector: &Collector) -> Vec<String> {
+    let answer = collector.get("/api/v1/targets").json();
+    let targets = answer["data"]["activeTargets"].as_array().unwrap().clone();
+    let mut urls: Vec<_> = targets.iter().map(|target| target["scrapeUrl"].as_str().unwrap().to_owned()).collect();
+    urls.sort_unstable();
+    urls
+}
+
+const ONE: &str = "127.0.0.81:9";
+const TWO: &str = "127.0.0.82:9";
+const THREE: &str = "127.0.0.83:9";
+
+fn url(address: &str) -> String {
+    format!("http://{address}/metrics")
+}
+
+#[test]
+fn what_can_change_does_and_the_rest_is_named() {
+    let home = Home::new(&config(&[ONE], ""));
+    let collector = home.start();
+    eventually("the first target", || (addresses(&collector) == [url(ONE)]).then_some(()));
+
+    home.configure(&config(&[ONE, TWO], "[health]\nfall = 5\n"));
+    let reload = || collector.post("/-/reload", &Value::Null);
+    let answer = reload();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let expected = json!({"targets": 2, "taken": ["targets"], "needs_restart": ["health.fall"], "problems": []});
+    assert_eq!(answer.json(), expected);
+    assert_eq!(addresses(&collector), [url(ONE), url(TWO)]);
+    // What was taken is in force; what needs a restart is named again.
+    assert_eq!(reload().json()["taken"], json!([]));
+    assert_eq!(reload().json()["needs_restart"], json!(["health.fall"]));
+
+    home.configure("[scrape]\nintervall_seconds = 1\n");
+    let refused = reload();
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.body.contains("collector.toml:2: unknown key `intervall_seconds`"), "{refused:?}");
+    assert_eq!(addresses(&collector), [url(ONE), url(TWO)]);
+
+    let files = config(&[], "[[file_sd]]\nfiles = [\"t.yml\", \"missing.yml\"]\n");
+    std::fs::write(home.path().join("t.yml"), format!("- targets: ['{THREE}']\n")).unwrap();
+    home.configure(&files);
+    signal(collector.program.child.id(), "HUP");
+    eventually("the target of the file", || (addresses(&collector) == [url(THREE)]).then_some(()));
+    let problems = reload().json()["problems"].clone();
+    assert!(problems[0].as_str().unwrap().contains("missing.yml: cannot be read"), "{problems}");
+    collector.stop();
+}
+
+#[test]
+fn an_access_is_read_again() {
+    let access = |file: &str| format!("[[access]]\nname = \"paris\"\nbearer_file = \"{file}\"\n");
+    let home = Home::new(&access("one"));
+    std::fs::write(home.path().join("one"), "secret\n").unwrap();
+    let collector = home.start();
+    home.configure(&access("two"));
+    let refused = collector.post("/-/reload", &Value::Null);
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.body.contains("[[access]] `paris`") && refused.body.contains("two: cannot be read"), "{refused:?}");
+    std::fs::write(home.path().join("two"), "secret\n").unwrap();
+    let taken = collector.post("/-/reload", &Value::Null);
+    assert_eq!(taken.json()["taken"], json!(["access"]), "{taken:?}");
+}
+
+#[test]
+fn targets_are_written_for_prometheus() {
+    let home = Home::new(&config(&[ONE], ""));
+    let output = home.path().join("out.json");
+    let export = |arguments: &[&str]| home.command("export-targets").args(arguments).output().unwrap();
+    let nobody = export(&[]);
+    assert!(!nobody.status.success());
+    let said = String::from_utf8_lossy(&nobody.stderr).into_owned();
+    assert!(said.contains("no collector answers in the data directory"), "{said}");
+
+    let collector = home.start();
+    eventually("the target", || (addresses(&collector) == [url(ONE)]).then_some(()));
+    let file = export(&["--output", output.to_str().unwrap()]);
+    assert!(file.status.success(), "{file:?}");
+    let printed = export(&[]);
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), std::fs::read_to_string(&output).unwrap());
+    let groups: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!((&groups[0]["targets"], &groups[0]["labels"]["__scheme__"]), (&json!([ONE]), &json!("http")));
+}
