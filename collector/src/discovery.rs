@@ -280,7 +280,7 @@ impl Discovery {
             }
         }
         self.follow_sources(true).await?;
-        let problems = self.told_problems.borrow().clone();
+        let problems = self.told_problems.borrow().files.clone();
         Ok(Read { targets: self.published.borrow().len(), problems })
     }
 

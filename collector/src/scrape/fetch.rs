@@ -81,7 +81,7 @@ impl Fetcher {
             body::read(&head.headers, body, &self.limits, &budget).await
         };
         match connection.exchange(request, &budget, read).await {
-            Ok(((document, _), _)) => Ok(document),
+            Ok((fetched, _)) => Ok(fetched.bytes),
             Err(lost) if lost.failure.reason == FailureReason::Auth && is_withheld => {
                 let hint = "credentials are not shown over plain http, see `insecure_credentials`";
                 Err(Failure::new(FailureReason::Auth, format!("{}; {hint}", lost.failure.detail)))
