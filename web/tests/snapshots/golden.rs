@@ -84,6 +84,22 @@ fn difference(wanted: &str, shown: &str) -> Option<String> {
     Some(format!("line {}, from character {}:\n{}{}", same + 1, column + 1, part('-', &wanted), part('+', &shown)))
 }
 
+/// A state that no test shows any more must not leave its file.
+#[test]
+fn every_file_is_of_a_state_that_is_shown() {
+    let sources = ["account", "add", "admin", "errors", "fleet", "past", "server"];
+    let source =
+        |name: &str| [env!("CARGO_MANIFEST_DIR"), "tests", "snapshots", &format!("{name}.rs")].iter().collect();
+    let source = sources.map(|name| fs::read_to_string::<PathBuf>(source(name)).unwrap()).concat();
+    let files = fs::read_dir(file("any").parent().unwrap()).unwrap();
+    for name in files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()) {
+        // The names of some files are put together.
+        let part = ["server-done-", "server-"].into_iter().find_map(|before| name.strip_prefix(before));
+        let is_named = |name: &str| source.contains(&format!("\"{name}\""));
+        assert!(is_named(&name) || part.is_some_and(is_named), "nothing shows {name}.html: delete it");
+    }
+}
+
 #[test]
 fn a_difference_is_told_where_it_is() {
     assert_eq!(difference("a\nb\n", "a\nb\n"), None);
