@@ -5,7 +5,7 @@
 //! in the order of the configuration, then what the inventory itself knows: servers added by REST, announced by
 //! themselves, or reported by agents of the old system. The later one is ignored; among the first three it is logged.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +29,13 @@ mod copies;
 pub mod file_sd;
 mod groups;
 pub mod http_sd;
+mod merge;
 
 pub use again::{Again, Read, Reloads};
 use file_sd::FileSource;
 use http_sd::{Answer, Asker, HttpSource};
 pub use mect_fleet::{Endpoint, InvalidEndpoint};
+use merge::{fixed, merge};
 
 /// Where no file is to be looked at.
 const WITHOUT_FILES: Duration = Duration::from_secs(86_400);
@@ -440,29 +442,6 @@ async fn ask_later(asker: Arc<Asker>, place: usize) -> Told {
     (place, asker.ask().await)
 }
 
-/// The targets that the configuration itself lists; their addresses were checked when it was read.
-fn fixed(config: &Config) -> Vec<Candidate> {
-    let entries = config.targets.iter();
-    entries.filter_map(|e| Some(Candidate { endpoint: e.address.parse().ok()?, labels: e.labels() })).collect()
-}
-
-/// The first candidate of every server, in order; and the others.
-fn merge<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> (Vec<&'a Candidate>, Vec<DroppedTarget>) {
-    let (mut taken, mut dropped): (HashMap<&str, &Endpoint>, _) = (HashMap::new(), Vec::new());
-    let kept = candidates.filter(|candidate| {
-        let (ignored, host) = (&candidate.endpoint, candidate.endpoint.host());
-        if let Some(kept) = taken.get(host) {
-            tracing::warn!(%ignored, %kept, host, "two targets for one server; the first is kept");
-            let reason = format!("another target of the same server comes first: {kept}");
-            dropped.push(DroppedTarget { address: ignored.to_string(), reason });
-            return false;
-        }
-        taken.insert(host, ignored);
-        true
-    });
-    (kept.collect(), dropped)
-}
-
 fn registration(candidate: &Candidate) -> Registration {
     let labels = &candidate.labels;
     Registration {
@@ -472,24 +451,5 @@ fn registration(candidate: &Candidate) -> Registration {
         flags: labels.flags,
         is_static: labels.is_static,
         ..Registration::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn candidate(address: &str, hostname: &str) -> Candidate {
-        let labels = Labels { hostname: hostname.into(), ..Labels::default() };
-        Candidate { endpoint: address.parse().unwrap(), labels }
-    }
-
-    #[test]
-    fn the_first_source_wins_a_server() {
-        let all = [candidate("192.0.2.1:1", "a"), candidate("192.0.2.2:1", "b"), candidate("192.0.2.1:2", "c")];
-        let (kept, dropped) = merge(all.iter());
-        let names: Vec<_> = kept.into_iter().map(|candidate| &candidate.labels.hostname).collect();
-        assert_eq!(names, ["a", "b"]);
-        assert_eq!(dropped[0].address, "http://192.0.2.1:2/metrics");
     }
 }

@@ -199,6 +199,7 @@ async fn the_installation_is_told_with_its_troubles() {
     let cookie = site.session("viewer").await;
     let targets = site.visit(&cookie, "/targets").await.text();
     assert!(targets.contains("A target file cannot be used: targets.yml: line 3: expected a list"), "{targets}");
+    assert!(targets.contains("A target list cannot be used: http://cmdb/: unexpected answer (HTTP 500)"), "{targets}");
     let page = site.visit(&cookie, "/about").await.text();
     for text in [
         "running for 2 h",

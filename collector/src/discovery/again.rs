@@ -6,7 +6,8 @@ use std::time::Duration;
 use mect_fleet::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Candidate, fixed, refresh_of};
+use super::merge::fixed;
+use super::{Candidate, refresh_of};
 use crate::config::Config;
 
 /// Reloads that wait: whoever asks waits for the answer anyway.
