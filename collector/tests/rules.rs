@@ -98,9 +98,12 @@ fn every_alert_is_seen_to_fire_and_to_be_silent() {
 
 #[test]
 fn every_alert_says_how_bad_it_is_and_what_to_do() {
+    let readme = std::fs::read_to_string(shipped("../../README.md")).unwrap();
     for alert in rules("alerts.yml", "alert") {
         let severity = alert["labels"]["severity"].as_str();
         assert!(matches!(severity, Some("critical" | "warning" | "none")), "{alert}");
+        let name = alert["alert"].as_str().unwrap();
+        assert!(readme.contains(&format!("`{name}`")), "README.md does not name {name}");
         for (text, least) in [("summary", 10), ("description", 40)] {
             let text = alert["annotations"][text].as_str();
             assert!(text.is_some_and(|text| text.len() >= least && !text.contains('\n')), "{alert}");
