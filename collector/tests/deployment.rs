@@ -4,13 +4,10 @@
 
 mod support;
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
 use support::collector::Home;
-use support::{exporter, free_port};
 
 const BASE: &[&str] = &["-f", "docker-compose.yml"];
 const PRODUCTION: &[&str] = &["-f", "docker-compose.yml", "-f", "config/docker/production.yml"];
@@ -118,41 +115,4 @@ fn the_collector_understands_its_files_in_the_image() {
         let output = home.command("check-config").output().unwrap();
         assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
     }
-}
-
-#[test]
-fn prometheus_understands_its_files() {
-    let file = root().join("config/prometheus/prometheus.yml");
-    let output =
-        Command::new("promtool").args(["check", "config"]).arg(file).output().unwrap_or_else(|error| {
-            panic!("promtool cannot be started ({error}); install it: apt-get install prometheus")
-        });
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
-}
-
-#[test]
-fn dashboards_and_alerts_name_metrics_that_exist() {
-    let ip = Ipv4Addr::new(127, 0, 0, 65);
-    let port = free_port(ip);
-    let _exporter = exporter(ip, port, |_| {});
-    let mut home = Home::new(&format!("[[targets]]\naddress = \"{ip}:{port}\"\n[scrape]\ninterval_seconds = 10\n"));
-    // Nobody is there, and yet its metrics are.
-    home.set("REDIS_URL", "redis://127.0.0.1:1");
-    let collector = home.start();
-    // Families of events are there after the first event.
-    collector.server_when("a transition", &ip.to_string(), |server| server["status"] == "active");
-    let page = collector.get("/metrics").body;
-    let known = |name: &str| {
-        let base = ["_total", "_bucket"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        page.lines().any(|line| [base, name].iter().any(|name| line.starts_with(&format!("# TYPE {name} "))))
-    };
-    let dashboard = std::fs::read_to_string(root().join("config/grafana/dashboards/mect.json")).unwrap();
-    serde_json::from_str::<Value>(&dashboard).unwrap();
-    let rules = std::fs::read_to_string(root().join("config/prometheus/rules.yml")).unwrap();
-    let texts = [dashboard, rules].join("\n");
-    let words = texts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let named: std::collections::BTreeSet<_> = words.filter(|word| word.starts_with("mect_")).collect();
-    assert!(named.len() > 8, "{named:?}");
-    let unknown: Vec<_> = named.into_iter().filter(|name| !known(name)).collect();
-    assert!(unknown.is_empty(), "{unknown:?} are not in {page}");
 }

@@ -55,6 +55,17 @@ impl Prometheus {
         (!result.is_empty()).then_some(result)
     }
 
+    /// What one of its endpoints says, below `data` of the answer; else why not.
+    ///
+    /// # Errors
+    /// It does not answer, or answers with an error.
+    pub fn api(&self, path: &str, form: &[(&str, &str)]) -> Result<Value, String> {
+        let url = format!("{}/api/v1/{path}", self.url);
+        let answer = if form.is_empty() { http::get(&url, &[]) } else { http::post_form(&url, form, &[]) };
+        let answer = answer.ok_or_else(|| "no answer".to_owned())?;
+        if answer.status == 200 { Ok(answer.json()["data"].take()) } else { Err(answer.body) }
+    }
+
     /// The number that a query comes to.
     pub fn number(&self, query: &str) -> Option<f64> {
         self.ask(query)?[0]["value"][1].as_str()?.parse().ok()
