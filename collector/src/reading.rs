@@ -15,6 +15,8 @@ use uplink::Devices;
 
 /// Capacity of an uplink of which nothing is known, in bytes per second: 1 Gbit/s.
 pub const DEFAULT_CAPACITY: f64 = 125_000_000.0;
+/// No wire carries more bytes a second: 100 Tbit/s. A counter that grew faster was not counting.
+const MAX_RATE: f64 = 12.5e12;
 /// Below this distance two values of a counter give noise, not a rate. Also skips an exporter's cached page.
 const MIN_RATE_SPAN: Duration = Duration::from_millis(500);
 /// Rung of `vpn_service_health` from which on the process behind a unit lives.
@@ -183,7 +185,7 @@ impl Counters {
     fn cpu_busy(&self, before: &Self) -> Option<f32> {
         let (total, idle) = (self.cpu_total - before.cpu_total, self.cpu_idle - before.cpu_idle);
         // Idle time may step back by a tick on some kernels; a whole second means that the host restarted.
-        (total > 0.0 && idle > -1.0).then(|| ratio(1.0 - idle / total))
+        (total > 0.0 && total.is_finite() && idle > -1.0).then(|| ratio(1.0 - idle / total))
     }
 
     fn uplink_rates(&self, before: &Self) -> Option<(f64, f64, f64)> {
@@ -191,7 +193,8 @@ impl Counters {
         let seconds = (self.at - before.at).as_secs_f64();
         let receive = (now.receive_bytes - then.receive_bytes) / seconds;
         let transmit = (now.transmit_bytes - then.transmit_bytes) / seconds;
-        let is_rate = now.device == then.device && receive >= 0.0 && transmit >= 0.0;
+        let is_rate =
+            now.device == then.device && [receive, transmit].iter().all(|rate| (0.0..=MAX_RATE).contains(rate));
         is_rate.then_some((receive, transmit, now.capacity))
     }
 }

@@ -21,6 +21,7 @@ mod body;
 mod budget;
 mod connection;
 mod content_type;
+mod framing;
 mod pin;
 mod resolve;
 mod socket;
@@ -163,6 +164,7 @@ impl Scraper {
             stage.enter(FailureReason::TotalTimeout);
             let (head, body) = response.into_parts();
             judge_status(head.status)?;
+            framing::judge(&head.headers)?;
             let format = content_type::judge(&head.headers, asked.fallback)?;
             let (bytes, wire_bytes) = body::read(&head.headers, body, &self.limits, &budget).await?;
             let header = |name| head.headers.get(name).cloned();
@@ -224,6 +226,8 @@ fn judge_status(status: StatusCode) -> Result<(), Failure> {
     let reason = match status {
         StatusCode::OK => return Ok(()),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureReason::Auth,
+        // An answer to a condition that we never set leads nowhere else.
+        StatusCode::NOT_MODIFIED => FailureReason::Status,
         status if status.is_redirection() => FailureReason::Redirect,
         _ => FailureReason::Status,
     };

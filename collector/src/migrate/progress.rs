@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use mect_fleet::migration::{Progress, Stage, Watch};
+use mect_fleet::migration::{Progress, Watch};
 
 /// Lines come this often at most.
 const EVERY: Duration = Duration::from_secs(1);
@@ -59,6 +59,7 @@ fn line(progress: &Progress, since: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use mect_fleet::Timestamp;
+    use mect_fleet::migration::Stage;
 
     use super::*;
 

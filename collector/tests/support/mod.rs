@@ -13,6 +13,7 @@ use serde_json::Value;
 pub mod collector;
 pub mod host;
 pub mod http;
+pub mod pki;
 pub mod proc;
 
 /// Nothing that a test waits for takes this long on a working system.
