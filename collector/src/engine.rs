@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mect_fleet::collecting::{NotScraped, Push};
 use mect_fleet::guard::Doubt;
-use mect_fleet::store::Record;
+use mect_fleet::store::{EventKind, Record};
 use mect_fleet::{Failure, FailureReason, Fleet, Health, Outcome, Report, Rule, ServerId, Side, Standing, Timestamp};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +18,7 @@ use tokio::task::{self, AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::{Target, TargetSet};
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::parse;
 use crate::push::Pushes;
@@ -33,6 +34,7 @@ mod clock;
 mod flight;
 mod pushed;
 mod room;
+mod who;
 
 pub use asked::{Asked, Told, Want};
 use clock::Clock;
@@ -75,6 +77,8 @@ pub struct Parts {
     pub silence: Duration,
     /// Scrapes that somebody asks for.
     pub asked: Asked,
+    /// Where it is told what happens to servers.
+    pub events: Events,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -106,6 +110,7 @@ pub struct Engine {
     queue_full: bool,
     fleet: Arc<Fleet>,
     term: Arc<Term>,
+    events: Events,
     clock: Clock,
 }
 
@@ -123,7 +128,7 @@ impl Engine {
     /// An engine without targets.
     pub fn new(parts: Parts) -> Self {
         let Parts { scraper, page_limits, rule, schedule, watch, room, queue, fleet, term, .. } = parts;
-        let Parts { pushes, silence, asked, metrics, .. } = parts;
+        let Parts { pushes, silence, asked, events, metrics, .. } = parts;
         Self {
             shared: Arc::new(Shared { scraper, page_limits, metrics, keeps_pages: AtomicBool::new(false) }),
             rule,
@@ -142,6 +147,7 @@ impl Engine {
             queue_full: false,
             fleet,
             term,
+            events,
             clock: Clock::start(),
         }
     }
@@ -260,7 +266,8 @@ impl Engine {
             self.shared.metrics.scrape_lag.observe(now.saturating_sub(flight.due) as f64 / 1000.0);
             let memory = entry.memory.take().unwrap_or_default();
             let at = start_of(flight.due, now);
-            let scrape = Arc::clone(&self.shared).scrape(Arc::clone(&entry.target), page, at, memory, place);
+            let known = self.standings.get(&flight.server).and_then(|standing| standing.host);
+            let scrape = Arc::clone(&self.shared).scrape(Arc::clone(&entry.target), page, at, memory, known, place);
             let scrape = self.scrapes.spawn(scrape);
             self.flights.insert(scrape.id(), flight);
             entry.flight = Some(scrape);
@@ -323,8 +330,14 @@ impl Engine {
     /// Folds a report into its server's standing and queues both.
     fn fold(&mut self, report: Report, doubt: Option<Doubt>, epoch: u64, place: OwnedPermit<Record>) -> &Standing {
         let standing = self.standings.entry(report.server).or_default();
+        let stranger = standing.stranger;
         let transition = standing.observe(&self.rule, &report, doubt);
         standing.epoch = epoch;
+        if let Outcome::Failed(failure) = &report.outcome
+            && standing.stranger != stranger
+        {
+            self.events.tell(EventKind::AnotherHost, report.server, report.at, &failure.detail);
+        }
         place.send(Record { report, standing: standing.clone(), transition, epoch });
         standing
     }

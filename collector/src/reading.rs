@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use mect_fleet::{Failure, FailureReason, Reading, Service, ServiceReading};
+use mect_fleet::{Failure, FailureReason, HostId, Reading, Service, ServiceReading};
 
 mod uplink;
 
@@ -69,6 +69,7 @@ pub struct Gather {
     /// Rungs of units that the page names only later.
     rungs: Vec<(Box<str>, u8)>,
     services_unknown: bool,
+    host: Option<HostId>,
 }
 
 /// The counters of one page, kept to be compared with the next.
@@ -108,11 +109,19 @@ impl Gather {
             "vpn_sessions" => self.sessions = Some(self.sessions.unwrap_or(0.0) + value.max(0.0)),
             "vpn_service_active" => self.service(sample),
             "vpn_service_health" if !value.is_nan() => self.rung(sample),
+            "vpn_exporter_build_info" => {
+                self.host = sample.labels.get("host_id").and_then(|id| id.parse().ok());
+            }
             "vpn_exporter_sampler_success" if sample.labels.get("sampler").as_deref() == Some("systemd") => {
                 self.services_unknown = value == 0.0;
             }
             _ => self.devices.take(sample),
         }
+    }
+
+    /// The host that the page is of, if it says so.
+    pub fn host(&self) -> Option<HostId> {
+        self.host
     }
 
     /// True when a sample said something of a host.
@@ -165,6 +174,7 @@ impl Gather {
             sessions: self.sessions.map(|sessions| sessions as u32),
             services_unknown: self.services_unknown && self.services.is_empty(),
             services: self.services.into(),
+            host: self.host,
             ..Reading::default()
         };
         if let Some(before) = before

@@ -19,6 +19,7 @@ use crate::config::{Config, ConfigError, Web};
 use crate::control::{self, Control};
 use crate::discovery::{Discovery, TargetSet};
 use crate::engine::{self, Asked, Engine, Pulse, Room};
+use crate::events::Events;
 use crate::geolocation::{Databases, Geolocation};
 use crate::metrics::{self, Metrics};
 use crate::on_demand::OnDemand;
@@ -124,7 +125,10 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     );
     let scraper = scraper(&config, accesses);
     let (on_demand, asked_for) = OnDemand::new();
-    let engine = engine_parts(&config, scraper, queue, fleet.clone(), guard, term, (pushes, asked_for), metrics);
+    let (events, waiting) = Events::new();
+    tasks.spawn("telling of servers", waiting.write(store.journal.clone(), stop_upkeep.clone()));
+    let asked_for = (pushes, asked_for);
+    let engine = engine_parts(&config, scraper, queue, fleet.clone(), guard, term, asked_for, events, metrics);
     let engine = Engine::new(engine);
     let (pulse, pulses) = mpsc::channel(1);
     let engine = start_engine(engine, targets, pulses, stop_input.clone())?;
@@ -271,6 +275,7 @@ fn engine_parts(
     watch: Watch,
     term: Arc<Term>,
     (pushes, asked): (Pushes, Asked),
+    events: Events,
     metrics: Metrics,
 ) -> engine::Parts {
     let scrape = &config.scrape;
@@ -290,6 +295,7 @@ fn engine_parts(
         pushes,
         silence: Duration::from_secs_f64(config.web.legacy_push_silence_seconds),
         asked,
+        events,
         metrics,
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "line 1",
             text("Fatal error: out of memory in x.php\n"),
         ),
-        fails("has_one_bad_line_at_the_end", Reason::Parse, "line 8", text(&format!("{good}node_load1 one\n"))),
+        fails("has_one_bad_line_at_the_end", Reason::Parse, "line 9", text(&format!("{good}node_load1 one\n"))),
         fails("ends_within_a_number", Reason::Truncated, "", text(good.trim_end())),
         fails("ends_without_its_eof", Reason::Truncated, "", open("# TYPE vpn_sessions gauge\nvpn_sessions 7\n")),
         fails("goes_on_behind_its_eof", Reason::Parse, "", open("# TYPE vpn_sessions gauge\n# EOF\nvpn_sessions 7\n")),
@@ -95,6 +95,18 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
     ];
     cases.extend([
+        fails("is_another_host", Reason::Identity, "known is 7a5160781fbe4e8394769e45f7cb3131", |peer| {
+            let page = page::good(peer.turn).replace(page::HOST, "b0187391cf7943a4a4b3e89f602416e5");
+            peer.socket.write_all(page::of(&page).as_bytes())
+        }),
+        fails("is_another_host_half_of_the_page", Reason::Identity, "known is", |peer| {
+            let other = page::host("b0187391cf7943a4a4b3e89f602416e5");
+            peer.socket.write_all(page::of(&(page::good(peer.turn) + &other)).as_bytes())
+        }),
+        reads("has_an_identity_that_is_none", |peer| {
+            let page = page::good(peer.turn).replace(page::HOST, "../../etc/machine-id");
+            peer.socket.write_all(page::of(&page).as_bytes())
+        }),
         reads("says_no_type_where_the_operator_does", |peer| {
             peer.socket.write_all(&typed("content-type: text/html\r\n", &page::good(peer.turn)))
         })

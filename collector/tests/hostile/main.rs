@@ -53,7 +53,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Reasons that no page and no socket leads to: `silent` is of agents that report by themselves.
-const OF_NO_HOST: [FailureReason; 2] = [FailureReason::Silent, FailureReason::Identity];
+const OF_NO_HOST: [FailureReason; 1] = [FailureReason::Silent];
 
 #[test]
 fn there_is_a_case_of_every_reason() {

@@ -96,7 +96,8 @@ fn a_million_events_are_judged_as_the_words_say() {
     const SERVERS: u64 = 2_000;
     const EVENTS: u64 = 500;
     let rule = Rule::default();
-    let drawn = [(Health::Pending, Health::Active), (Health::Pending, Health::Degraded), (Health::Pending, Health::Down)];
+    let drawn =
+        [(Health::Pending, Health::Active), (Health::Pending, Health::Degraded), (Health::Pending, Health::Down)];
     let judged = [Health::Active, Health::Degraded, Health::Down];
     let mut flips = std::collections::BTreeMap::new();
     for seed in 0..SERVERS {
@@ -120,7 +121,11 @@ fn a_million_events_are_judged_as_the_words_say() {
                 (before != state.health).then_some((before, state.health))
             });
             if let Event::Failed(FailureReason::Local, _) = event {
-                assert_eq!((state.unverified, transition.is_none()), (unverified, true), "our own fault changes nothing");
+                assert_eq!(
+                    (state.unverified, transition.is_none()),
+                    (unverified, true),
+                    "our own fault changes nothing"
+                );
                 continue;
             }
             let Some(flip) = transition else { continue };
