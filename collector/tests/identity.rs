@@ -7,8 +7,8 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use mect_testkit::mongo::ReplicaSet;
 use serde_json::{Value, json};
@@ -129,15 +129,21 @@ fn another_host_waits_for_an_operator_and_is_told_of_once() {
 
     // A page that does not say whose it is passes, and makes nobody forget.
     host.becomes(0);
-    host.server_when(&collector, "a page of nobody", |server| server["sessions"] == 0 && server["host_id"] == host_id(2));
+    host.server_when(&collector, "a page of nobody", |server| {
+        server["sessions"] == 0 && server["host_id"] == host_id(2)
+    });
     host.becomes(1);
     host.server_when(&collector, "the first host to be another one by now", |server| is_refused(server, 1));
-    eventually("the second event", || (told(&collector).len() == 2).then_some(()));
+    let details = eventually("the second event", || Some(told(&collector)).filter(|details| details.len() > 1));
+    assert!(details[0].contains(&format!("host {} answers", host_id(1))), "{details:?}");
+    assert!(details[1].contains(&format!("host {} answers", host_id(2))), "{details:?}");
+    assert_eq!(details.len(), 2, "{details:?}");
 }
 
 #[test]
 fn one_host_behind_two_servers_is_warned_of_and_scraped_all_the_same() {
-    let [one, two, other] = [1, 2, 3].map(|last| Host::start(Ipv4Addr::new(127, 81, 1, last), if last == 3 { 9 } else { 8 }));
+    let [one, two, other] =
+        [1, 2, 3].map(|last| Host::start(Ipv4Addr::new(127, 81, 1, last), if last == 3 { 9 } else { 8 }));
     let home = Home::new(&[SCRAPE, &one.target(), &two.target(), &other.target()].concat());
     let collector = home.start();
     let warnings = || {

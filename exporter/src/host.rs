@@ -1,7 +1,7 @@
 //! Which host this is, so that a collector notices when another one answers under its address.
 //!
 //! The machine's own id is not shown: whoever knows it knows what else is derived from it (machine-id(5)). What is shown is
-//! derived from it as systemd does, so that `systemd-id128 machine-id --app-specific=…` with [`APPLICATION`] says the same.
+//! derived from it as systemd does, so that `systemd-id128 machine-id --app-specific=…` with our name says the same.
 
 use std::fmt::Write;
 
