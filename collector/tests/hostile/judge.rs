@@ -24,7 +24,7 @@ const LONGEST_SECONDS: f64 = TIMEOUT_SECONDS + 10.0;
 /// Scrapes of each host, after it turned, that are looked at.
 const SCRAPES: usize = 3;
 /// All hosts have been scraped so often long before.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// What all of them together may cost the collector's process; each bomb alone would take 400 MiB.
 const MEMORY_KIB: u64 = 128 * 1024;
 /// No host has a faster uplink, in bytes a second.
