@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mect_fleet::collecting::DroppedTarget;
 use mect_fleet::store::{Registration, StoreError};
-use mect_fleet::{Fleet, ScrapeTarget, ServerId, TargetPolicy, Timestamp};
+use mect_fleet::{Fleet, HostId, ScrapeTarget, ServerId, TargetPolicy, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -53,6 +53,8 @@ pub struct Target {
     pub fallback_format: Option<Format>,
     /// What its uplink carries, if the operator says so.
     pub capacity_bytes_per_second: Option<u64>,
+    /// The host that an operator accepted behind it.
+    pub accepted_host: Option<HostId>,
     /// Epoch of the lease under which it is scraped; 0 where nothing is leased.
     pub epoch: u64,
 }
@@ -351,12 +353,18 @@ impl Discovery {
             let address = server.target.as_ref().map_or_else(|| server.ip.clone(), |page| page.endpoint.to_string());
             dropped.push(DroppedTarget { address, reason: reason.to_owned() });
         }
-        let capacity = |id| view.by_id(id).and_then(|view| view.server.capacity_bytes_per_second);
         let targets: Vec<_> = pages
             .into_iter()
             .map(|(server, page, fallback_format)| {
-                let capacity_bytes_per_second = capacity(server);
-                Target { server, page, fallback_format, capacity_bytes_per_second, epoch: 0 }
+                let said = view.by_id(server).map(|view| &view.server);
+                Target {
+                    server,
+                    page,
+                    fallback_format,
+                    capacity_bytes_per_second: said.and_then(|said| said.capacity_bytes_per_second),
+                    accepted_host: said.and_then(|said| said.accepted_host),
+                    epoch: 0,
+                }
             })
             .collect();
         self.told_dropped.send_replace(dropped);

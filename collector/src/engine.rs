@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mect_fleet::collecting::{NotScraped, Push};
 use mect_fleet::guard::Doubt;
-use mect_fleet::store::Record;
+use mect_fleet::store::{EventKind, Record};
 use mect_fleet::{Failure, FailureReason, Fleet, Health, Outcome, Report, Rule, ServerId, Side, Standing, Timestamp};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +18,7 @@ use tokio::task::{self, AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::{Target, TargetSet};
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::parse;
@@ -34,6 +35,7 @@ mod clock;
 mod flight;
 mod pushed;
 mod room;
+mod who;
 
 pub use asked::{Asked, Told, Want};
 use clock::Clock;
@@ -78,6 +80,8 @@ pub struct Parts {
     pub asked: Asked,
     /// Where pages are kept.
     pub pages: Arc<Pages>,
+    /// Where it is told what happens to servers.
+    pub events: Events,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -109,6 +113,7 @@ pub struct Engine {
     queue_full: bool,
     fleet: Arc<Fleet>,
     term: Arc<Term>,
+    events: Events,
     clock: Clock,
 }
 
@@ -126,7 +131,7 @@ impl Engine {
     /// An engine without targets.
     pub fn new(parts: Parts) -> Self {
         let Parts { scraper, page_limits, rule, schedule, watch, room, queue, fleet, term, .. } = parts;
-        let Parts { pushes, silence, asked, pages, metrics, .. } = parts;
+        let Parts { pushes, silence, asked, pages, events, metrics, .. } = parts;
         Self {
             shared: Arc::new(Shared { scraper, page_limits, metrics, pages, is_awaited: AtomicBool::new(false) }),
             rule,
@@ -145,6 +150,7 @@ impl Engine {
             queue_full: false,
             fleet,
             term,
+            events,
             clock: Clock::start(),
         }
     }
@@ -265,7 +271,8 @@ impl Engine {
             self.shared.metrics.scrape_lag.observe(now.saturating_sub(flight.due) as f64 / 1000.0);
             let memory = entry.memory.take().unwrap_or_default();
             let at = start_of(flight.due, now);
-            let scrape = Arc::clone(&self.shared).scrape(Arc::clone(&entry.target), page, at, memory, place);
+            let known = self.standings.get(&flight.server).and_then(|standing| standing.host);
+            let scrape = Arc::clone(&self.shared).scrape(Arc::clone(&entry.target), page, at, memory, known, place);
             let scrape = self.scrapes.spawn(scrape);
             self.flights.insert(scrape.id(), flight);
             entry.flight = Some(scrape);
@@ -331,8 +338,14 @@ impl Engine {
     /// Folds a report into its server's standing and queues both.
     fn fold(&mut self, report: Report, doubt: Option<Doubt>, epoch: u64, place: OwnedPermit<Record>) -> &Standing {
         let standing = self.standings.entry(report.server).or_default();
+        let stranger = standing.stranger;
         let transition = standing.observe(&self.rule, &report, doubt);
         standing.epoch = epoch;
+        if let Outcome::Failed(failure) = &report.outcome
+            && standing.stranger != stranger
+        {
+            self.events.tell(EventKind::AnotherHost, report.server, report.at, &failure.detail);
+        }
         place.send(Record { report, standing: standing.clone(), transition, epoch });
         standing
     }

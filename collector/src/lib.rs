@@ -13,6 +13,7 @@ pub mod control;
 pub mod discovery;
 pub mod doctor;
 pub mod engine;
+pub mod events;
 pub mod export_targets;
 pub mod geolocation;
 pub mod healthcheck;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use mect_fleet::{Failure, FailureReason, Reading, Service, ServiceReading};
+use mect_fleet::{Failure, FailureReason, HostId, Reading, Service, ServiceReading};
 
 mod uplink;
 
@@ -15,6 +15,8 @@ use uplink::Devices;
 
 /// Capacity of an uplink of which nothing is known, in bytes per second: 1 Gbit/s.
 pub const DEFAULT_CAPACITY: f64 = 125_000_000.0;
+/// No wire carries more bytes a second: 100 Tbit/s. A counter that grew faster was not counting.
+const MAX_RATE: f64 = 12.5e12;
 /// Below this distance two values of a counter give noise, not a rate. Also skips an exporter's cached page.
 const MIN_RATE_SPAN: Duration = Duration::from_millis(500);
 /// Rung of `vpn_service_health` from which on the process behind a unit lives.
@@ -67,6 +69,7 @@ pub struct Gather {
     /// Rungs of units that the page names only later.
     rungs: Vec<(Box<str>, u8)>,
     services_unknown: bool,
+    host: Option<HostId>,
 }
 
 /// The counters of one page, kept to be compared with the next.
@@ -106,11 +109,19 @@ impl Gather {
             "vpn_sessions" => self.sessions = Some(self.sessions.unwrap_or(0.0) + value.max(0.0)),
             "vpn_service_active" => self.service(sample),
             "vpn_service_health" if !value.is_nan() => self.rung(sample),
+            "vpn_exporter_build_info" => {
+                self.host = sample.labels.get("host_id").and_then(|id| id.parse().ok());
+            }
             "vpn_exporter_sampler_success" if sample.labels.get("sampler").as_deref() == Some("systemd") => {
                 self.services_unknown = value == 0.0;
             }
             _ => self.devices.take(sample),
         }
+    }
+
+    /// The host that the page is of, if it says so.
+    pub fn host(&self) -> Option<HostId> {
+        self.host
     }
 
     /// True when a sample said something of a host.
@@ -163,6 +174,7 @@ impl Gather {
             sessions: self.sessions.map(|sessions| sessions as u32),
             services_unknown: self.services_unknown && self.services.is_empty(),
             services: self.services.into(),
+            host: self.host,
             ..Reading::default()
         };
         if let Some(before) = before
@@ -183,7 +195,7 @@ impl Counters {
     fn cpu_busy(&self, before: &Self) -> Option<f32> {
         let (total, idle) = (self.cpu_total - before.cpu_total, self.cpu_idle - before.cpu_idle);
         // Idle time may step back by a tick on some kernels; a whole second means that the host restarted.
-        (total > 0.0 && idle > -1.0).then(|| ratio(1.0 - idle / total))
+        (total > 0.0 && total.is_finite() && idle > -1.0).then(|| ratio(1.0 - idle / total))
     }
 
     fn uplink_rates(&self, before: &Self) -> Option<(f64, f64, f64)> {
@@ -191,7 +203,8 @@ impl Counters {
         let seconds = (self.at - before.at).as_secs_f64();
         let receive = (now.receive_bytes - then.receive_bytes) / seconds;
         let transmit = (now.transmit_bytes - then.transmit_bytes) / seconds;
-        let is_rate = now.device == then.device && receive >= 0.0 && transmit >= 0.0;
+        let is_rate =
+            now.device == then.device && [receive, transmit].iter().all(|rate| (0.0..=MAX_RATE).contains(rate));
         is_rate.then_some((receive, transmit, now.capacity))
     }
 }

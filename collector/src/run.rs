@@ -19,6 +19,7 @@ use crate::config::{Config, ConfigError, Web, is_here};
 use crate::control::{self, Control};
 use crate::discovery::{Discovery, TargetSet};
 use crate::engine::{self, Asked, Engine, Pulse, Room};
+use crate::events::Events;
 use crate::geolocation::{Databases, Geolocation};
 use crate::metrics::{self, Metrics};
 use crate::on_demand::OnDemand;
@@ -132,8 +133,10 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let scraper = scraper(&config, accesses, policy);
     let (on_demand, asked_for) = OnDemand::new();
     let pages = Pages::new(config.federation.raw, page_limits(&config));
+    let (events, waiting) = Events::new();
+    tasks.spawn("telling of servers", waiting.write(store.journal.clone(), stop_upkeep.clone()));
     let asked_for = (pushes, asked_for, pages.clone());
-    let engine = engine_parts(&config, scraper, queue, fleet.clone(), guard, term, asked_for, metrics);
+    let engine = engine_parts(&config, scraper, queue, fleet.clone(), guard, term, asked_for, events, metrics);
     let engine = Engine::new(engine);
     let (pulse, pulses) = mpsc::channel(1);
     let engine = start_engine(engine, targets, pulses, stop_input.clone())?;
@@ -283,6 +286,7 @@ fn engine_parts(
     watch: Watch,
     term: Arc<Term>,
     (pushes, asked, pages): (Pushes, Asked, Arc<Pages>),
+    events: Events,
     metrics: Metrics,
 ) -> engine::Parts {
     let scrape = &config.scrape;
@@ -303,6 +307,7 @@ fn engine_parts(
         silence: Duration::from_secs_f64(config.web.legacy_push_silence_seconds),
         asked,
         pages,
+        events,
         metrics,
     }
 }

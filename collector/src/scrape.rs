@@ -22,6 +22,7 @@ mod budget;
 mod connection;
 mod content_type;
 mod fetch;
+mod framing;
 mod pin;
 mod resolve;
 mod socket;
@@ -164,6 +165,7 @@ impl Scraper {
             stage.enter(FailureReason::TotalTimeout);
             let (head, body) = response.into_parts();
             judge_status(head.status)?;
+            framing::judge(&head.headers)?;
             let format = content_type::judge(&head.headers, asked.fallback)?;
             let body::Fetched { bytes, wire_bytes, gzip } =
                 body::read(&head.headers, body, &self.limits, &budget).await?;
@@ -254,6 +256,8 @@ fn judge_status(status: StatusCode) -> Result<(), Failure> {
     let reason = match status {
         StatusCode::OK => return Ok(()),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureReason::Auth,
+        // An answer to a condition that we never set leads nowhere else.
+        StatusCode::NOT_MODIFIED => FailureReason::Status,
         status if status.is_redirection() => FailureReason::Redirect,
         _ => FailureReason::Status,
     };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::VERSION;
 use crate::config::{PerPeer, Service, UnitMap, Uplink};
 use crate::exposition::Exposition;
+use crate::host;
 use crate::page::{Kind, Mark, Page};
 use crate::root::Root;
 use crate::sampler::process::Process;
@@ -184,7 +185,7 @@ impl Collector {
         if !self.certificates.is_empty() {
             draft.partial("certificate", |page| certificate::sample(root, &self.certificates, page));
         }
-        report(&draft.outcomes, &mut draft.page);
+        report(&draft.outcomes, &host::id(root).unwrap_or_default(), &mut draft.page);
         draft.parts.push((ITSELF, draft.page.len()));
         Collected {
             page: Exposition::new(draft.page.into_text(), draft.parts),
@@ -247,7 +248,7 @@ impl Draft<'_> {
 }
 
 /// Writes what is said about the exporter itself.
-fn report(outcomes: &[Outcome], page: &mut Page) {
+fn report(outcomes: &[Outcome], host: &str, page: &mut Page) {
     let mut family = page.family(
         "vpn_exporter_sampler_success",
         Kind::Gauge,
@@ -264,6 +265,12 @@ fn report(outcomes: &[Outcome], page: &mut Page) {
     for outcome in outcomes.iter().filter(|outcome| WAIT.contains(&outcome.sampler)) {
         family.sample(&[("sampler", outcome.sampler)], outcome.seconds);
     }
-    page.family("vpn_exporter_build_info", Kind::Gauge, "Version of the exporter; always 1.")
-        .sample(&[("arch", std::env::consts::ARCH), ("version", VERSION)], 1u64);
+    // A label, not a series of its own: a page may have so many only.
+    let labels = [("arch", std::env::consts::ARCH), ("host_id", host), ("version", VERSION)];
+    page.family(
+        "vpn_exporter_build_info",
+        Kind::Gauge,
+        "Version of the exporter, and which host it runs on; always 1.",
+    )
+    .sample(&labels, 1u64);
 }

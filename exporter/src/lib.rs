@@ -28,6 +28,7 @@ pub mod config;
 pub mod dbus;
 pub mod exposition;
 pub mod healthcheck;
+pub mod host;
 pub mod http;
 pub mod log;
 pub mod netlink;

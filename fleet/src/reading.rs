@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host_id::HostId;
+
 /// A kind of VPN service, by the two-letter code that labels, REST and pages use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Service {
@@ -104,6 +106,9 @@ pub struct Reading {
     pub services: Box<[ServiceReading]>,
     /// The exporter could not ask for its units: that none is on the page says nothing.
     pub services_unknown: bool,
+    /// The host that the page is of, if it says so. The [`Standing`](crate::Standing) remembers it: here it is not kept.
+    #[serde(skip)]
+    pub host: Option<HostId>,
 }
 
 impl Reading {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host_id::HostId;
 use crate::reading::Reading;
 use crate::server::ServerId;
 use crate::time::Timestamp;
@@ -120,6 +121,9 @@ pub struct Failure {
     pub reason: FailureReason,
     /// What was seen, for a person, for example `HTTP 503` or `line 12: expected a value`. May be empty.
     pub detail: Box<str>,
+    /// The host that answered, where it is another one than the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostId>,
 }
 
 /// Characters of a detail: what a hostile host says must not fill memory, disk and pages.
@@ -132,7 +136,13 @@ impl Failure {
         if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL_CHARS) {
             detail = format!("{}…", &detail[..end]).into();
         }
-        Self { reason, detail }
+        Self { reason, detail, host: None }
+    }
+
+    /// The page is of the host `shown`, and the server is the host `known`.
+    pub fn of_another_host(shown: HostId, known: HostId) -> Self {
+        let detail = format!("host {shown} answers, known is {known}");
+        Self { host: Some(shown), ..Self::new(FailureReason::Identity, detail) }
     }
 }
 

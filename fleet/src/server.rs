@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Endpoint;
+use crate::host_id::HostId;
 use crate::store::Registration;
 use crate::time::Timestamp;
 
@@ -161,6 +162,10 @@ pub struct Server {
     /// An agent of the old system reports it: nothing is scraped, silence is what fails.
     #[serde(default)]
     pub pushed: bool,
+    /// The host that an operator accepted behind it, see [`Standing::host`](crate::Standing::host): the server may be
+    /// this one, too, after it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_host: Option<HostId>,
     /// Grows by one with every change of what the inventory says.
     #[serde(default)]
     pub revision: u64,
@@ -190,6 +195,7 @@ impl Server {
             capacity_bytes_per_second: registration.capacity_bytes_per_second,
             target: registration.target.clone(),
             pushed: registration.pushed,
+            accepted_host: None,
             revision: 0,
             registered_at: now,
         };

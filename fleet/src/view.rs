@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::Doubt;
 use crate::health::{Event, Health, HealthState, Rule, Transition, step};
+use crate::host_id::HostId;
 use crate::ranking;
 use crate::reading::Reading;
 use crate::report::{Failure, Outcome, Report};
@@ -27,6 +28,12 @@ pub struct Standing {
     pub last_heartbeat: Option<Timestamp>,
     /// What the latest heartbeat said.
     pub reading: Option<Reading>,
+    /// The host behind the server: of the latest heartbeat that told one. `None` as long as no page names its host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostId>,
+    /// Another host that answered under its address since then; it was told of, and waits for an operator's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stranger: Option<HostId>,
     /// Start of the latest scrape that told something of the server, good or bad.
     pub last_scrape: Option<Timestamp>,
     /// How long it took, in milliseconds.
@@ -78,12 +85,16 @@ impl Standing {
                 self.first_heartbeat.get_or_insert(report.at);
                 self.last_heartbeat = Some(report.at);
                 self.last_failure = None;
-                self.reading = Some(reading.clone());
+                if reading.host.is_some() {
+                    (self.host, self.stranger) = (reading.host, None);
+                }
+                self.reading = Some(Reading { host: None, ..reading.clone() });
                 // A page that cannot tell makes nobody better.
                 let unknown = reading.services_unknown && self.state.health == Health::Degraded;
                 Event::Succeeded { impaired: unknown || reading.is_impaired() }
             }
             Outcome::Failed(failure) => {
+                self.stranger = failure.host.or(self.stranger);
                 self.last_failure = Some(failure.clone());
                 Event::Failed(failure.reason, doubt)
             }
@@ -213,6 +224,8 @@ pub struct FleetView {
     index: Arc<Index>,
     ranked: OnceLock<Vec<Arc<ServerView>>>,
     data_at: OnceLock<Option<Timestamp>>,
+    /// Hosts that several servers are, each with these.
+    twins: OnceLock<HashMap<HostId, Vec<ServerId>>>,
 }
 
 impl FleetView {
@@ -226,6 +239,7 @@ impl FleetView {
             index,
             ranked: OnceLock::new(),
             data_at: OnceLock::new(),
+            twins: OnceLock::new(),
         }
     }
 
@@ -267,6 +281,24 @@ impl FleetView {
     /// no such server. It stands still when the collector no longer gets through, whatever it shows meanwhile.
     pub fn data_at(&self) -> Option<Timestamp> {
         *self.data_at.get_or_init(|| self.ranked().iter().filter_map(|view| view.standing.last_heartbeat).max())
+    }
+
+    /// Other servers that are scraped and are the same host as `view`: one host under two addresses, or a copy of its
+    /// system that kept its identity. Looked for once per snapshot, on first use.
+    pub fn twins_of(&self, view: &ServerView) -> impl Iterator<Item = &Arc<ServerView>> {
+        let twins = self.twins.get_or_init(|| {
+            let mut by_host: HashMap<_, Vec<_>> = HashMap::new();
+            for view in self.servers.iter().filter(|view| view.monitored) {
+                if let Some(host) = view.standing.host {
+                    by_host.entry(host).or_default().push(view.server.id);
+                }
+            }
+            by_host.retain(|_, servers| servers.len() > 1);
+            by_host
+        });
+        let id = view.server.id;
+        let of_host = view.standing.host.filter(|_| view.monitored).and_then(|host| twins.get(&host));
+        of_host.into_iter().flatten().filter(move |twin| **twin != id).filter_map(|twin| self.by_id(*twin))
     }
 
     /// The server with that identity.
@@ -387,6 +419,49 @@ mod tests {
             None,
         );
         assert_eq!(standing.last_scrape, Some(Timestamp::from_secs(1)), "it grows stale");
+    }
+
+    #[test]
+    fn another_host_is_remembered_beside_the_one_that_is_known() {
+        let (rule, server) = (Rule::default(), "srv-abcdefgh".parse().unwrap());
+        let [known, other] = ["00", "11"].map(|pair| pair.repeat(16).parse::<HostId>().unwrap());
+        let mut standing = Standing::default();
+        let mut observe = |at, outcome| {
+            let report = Report { server, at: Timestamp::from_secs(at), duration_ms: 5, samples: 1, outcome };
+            standing.observe(&rule, &report, None);
+            (standing.host, standing.stranger)
+        };
+        let page = |host| Outcome::Up(Reading { host, ..Reading::default() });
+        assert_eq!(observe(1, page(None)), (None, None));
+        assert_eq!(observe(2, page(Some(known))), (Some(known), None));
+        assert_eq!(observe(3, Outcome::Failed(Failure::of_another_host(other, known))), (Some(known), Some(other)));
+        assert_eq!(observe(4, Outcome::Failed(Failure::new(FailureReason::Reset, ""))), (Some(known), Some(other)));
+        assert_eq!(observe(5, page(None)), (Some(known), Some(other)), "a page of nobody answers nothing");
+        assert_eq!(observe(6, page(Some(other))), (Some(other), None));
+    }
+
+    #[test]
+    fn servers_of_one_host_know_each_other() {
+        let host = |server: Arc<ServerView>, pair: &str, monitored| {
+            let standing = Standing { host: pair.repeat(16).parse().ok(), ..server.standing.clone() };
+            Arc::new(ServerView { standing, monitored, ..ServerView::clone(&server) })
+        };
+        let of = |ip| view(ip, Health::Active, 0.0, true);
+        let mut servers = vec![
+            host(of("192.0.2.1"), "aa", true),
+            host(of("192.0.2.2"), "bb", true),
+            host(of("192.0.2.3"), "aa", true),
+            host(of("192.0.2.4"), "aa", false),
+            of("192.0.2.5"),
+            of("192.0.2.6"),
+        ];
+        let index = Arc::new(Index::order(&mut servers));
+        let fleet = FleetView::new(1, Timestamp::default(), servers, index);
+        let twins = |ip| fleet.twins_of(fleet.by_ip(ip).unwrap()).map(|twin| &*twin.server.ip).collect::<Vec<_>>();
+        assert_eq!((twins("192.0.2.1"), twins("192.0.2.3")), (vec!["192.0.2.3"], vec!["192.0.2.1"]));
+        for ip in ["192.0.2.2", "192.0.2.4", "192.0.2.5"] {
+            assert!(twins(ip).is_empty(), "{ip}");
+        }
     }
 
     #[test]

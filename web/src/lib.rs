@@ -29,6 +29,7 @@ mod serve;
 mod settings;
 mod signature;
 mod tls;
+mod twins;
 
 pub use app::Parts;
 pub use audit::LOGIN_OK;

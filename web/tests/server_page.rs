@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Site, registration};
 use http::{StatusCode, header};
 use mect_fleet::store::{Registration, StoreState, story};
-use mect_fleet::{Failure, FailureReason, Outcome, ScrapeTarget, Server, Timestamp};
+use mect_fleet::{Failure, FailureReason, HostId, Outcome, Reading, ScrapeTarget, Server, Timestamp};
 
 const HOSTILE: &str = r#""><img src=x onerror=alert(1)>"#;
 
@@ -279,6 +279,38 @@ async fn what_the_operator_wants_is_one_button_each() {
         );
     }
     assert_eq!(site.submit(&cookie, &path, "action=explode").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn another_host_is_accepted_by_a_button() {
+    let site = Site::new().await;
+    let server = one(&site, added("192.0.2.1", "de1")).await;
+    let [known, other] = ["0a", "1b"].map(|pair| pair.repeat(16).parse::<HostId>().unwrap());
+    let page = |host| Outcome::Up(Reading { host: Some(host), ..Reading::default() });
+    let (viewer, admin) = (site.session("viewer").await, site.session("admin").await);
+    let (path, button) = (format!("/servers/{}", server.id), "Accept the new host");
+    site.scrape(&server, Timestamp::now(), vec![page(known)]).await;
+    assert!(!site.visit(&admin, &path).await.text().contains(button));
+
+    let outcomes = vec![page(known), Outcome::Failed(Failure::of_another_host(other, known))];
+    site.scrape(&server, Timestamp::now(), outcomes).await;
+    let shown = site.visit(&viewer, &path).await.text();
+    assert!(shown.contains("Another host answered at this address") && !shown.contains(button), "{shown}");
+    let shown = site.visit(&admin, &path).await.text();
+    assert!(shown.contains(button) && shown.contains(&format!("name=\"host\" value=\"{other}\"")), "{shown}");
+    let intent = format!("{path}/intent");
+    for nonsense in ["", "srv-aaaaaaaa"] {
+        let answer = site.submit(&admin, &intent, &format!("action=accept_host&host={nonsense}")).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(answer.text().contains("32 hexadecimal digits"), "{}", answer.text());
+    }
+    let form = format!("action=accept_host&host={other}");
+    assert_eq!(site.submit(&viewer, &intent, &form).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(now(&site, &server).accepted_host, None);
+    let answer = site.submit(&admin, &intent, &form).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
+    assert_eq!(now(&site, &server).accepted_host, Some(other));
+    assert!(site.visit(&admin, answer.header(header::LOCATION)).await.text().contains("The new host is accepted"));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mect_fleet::store::Record;
-use mect_fleet::{Failure, Outcome, Reading, Report, ScrapeTarget, Timestamp};
+use mect_fleet::{Failure, HostId, Outcome, Reading, Report, ScrapeTarget, Timestamp};
 use tokio::sync::mpsc::OwnedPermit;
 
 use crate::discovery::Target;
@@ -14,6 +14,8 @@ use crate::pages::{Packed, Pages};
 use crate::parse;
 use crate::reading::{self, Counters};
 use crate::scrape::{Connection, Page, Scraper};
+
+use super::who::Who;
 
 /// What every scrape needs.
 pub(super) struct Shared {
@@ -61,6 +63,7 @@ impl Shared {
         page: ScrapeTarget,
         at: Timestamp,
         mut memory: Memory,
+        known: Option<HostId>,
         place: OwnedPermit<Record>,
     ) -> Done {
         let started = Instant::now();
@@ -68,8 +71,9 @@ impl Shared {
         let duration = started.elapsed();
         let was_first = memory.counters.is_none();
         let capacity = target.capacity_bytes_per_second;
+        let who = Who { known, accepted: target.accepted_host };
         let read = match &page {
-            Ok(page) => self.read(page, capacity, &mut memory.counters),
+            Ok(page) => self.read(page, capacity, who, &mut memory.counters),
             Err(failure) => Err(failure.clone()),
         };
         let is_kept = read.is_ok() && (self.pages.keeps_all() || self.is_awaited.load(Ordering::Relaxed));
@@ -94,12 +98,15 @@ impl Shared {
         &self,
         page: &Page,
         capacity: Option<u64>,
+        who: Who,
         counters: &mut Option<Counters>,
     ) -> Result<(u32, Reading), Failure> {
         let parsed = reading::parsed(page, &self.page_limits)?;
         self.metrics.page_bytes.inc_by(page.bytes.len() as u64);
         self.metrics.samples.inc_by(parsed.samples().len() as u64);
         let gather = reading::gathered(&parsed)?;
+        // Counters of two hosts have nothing to do with each other, and neither have those of one before and after.
+        who.check(gather.host()).inspect_err(|_| *counters = None)?;
         let (reading, now) = gather.finish(page.answered_at, counters.as_ref(), capacity);
         *counters = Some(now);
         Ok((parsed.samples().len() as u32, reading))

@@ -55,6 +55,18 @@ fn a_counter_that_fell_gives_no_rate() {
 }
 
 #[test]
+fn a_counter_that_did_not_count_gives_no_rate() {
+    let before = page(1000.0, 500.0, 5e9, 5e9);
+    for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MAX] {
+        let reading = read_twice(&before, &page(value, value, value, value), 100.0);
+        assert_eq!((reading.cpu, reading.net, reading.receive_bytes_per_second), (None, None, None), "{value}");
+    }
+    let reading = read_twice(&before, &page(1001.0, 501.0, 5e9 + 1e18, 5e9), 100.0);
+    assert_eq!((reading.net, reading.receive_bytes_per_second), (None, None), "10^16 bytes a second");
+    assert_near(reading.cpu, 0.5);
+}
+
+#[test]
 fn a_page_from_the_exporters_cache_gives_no_rate() {
     let same = page(10.0, 5.0, 1e6, 2e6);
     assert_eq!(read_twice(&same, &same, 100.0).cpu, None, "no processor time passed");

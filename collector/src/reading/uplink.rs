@@ -67,7 +67,8 @@ impl Devices {
             let ((a_named, a_physical, a_bytes), (b_named, b_physical, b_bytes)) = (rank(a), rank(b));
             (a_named, a_physical).cmp(&(b_named, b_physical)).then(a_bytes.total_cmp(&b_bytes))
         })?;
-        let usable = |capacity: &f64| capacity.is_finite() && *capacity > 0.0;
+        // Less than a byte a second is no wire, and would make any traffic endlessly much of it.
+        let usable = |capacity: &f64| capacity.is_finite() && *capacity >= 1.0;
         Some(Uplink {
             capacity: uplink
                 .capacity

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use mect_fleet::{Failure, FailureReason};
@@ -58,10 +58,13 @@ pub(super) async fn read(
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {
-    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii()) {
-        None | Some(b"" | b"identity") => Ok(false),
-        Some(coding) if coding.eq_ignore_ascii_case(b"gzip") => Ok(true),
-        Some(coding) => {
+    // Several lines are one list (RFC 9110, section 5.3): what is coded twice is not for us, in whichever way it is said.
+    let lines: Vec<_> = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
+    let codings = lines.join(&b", "[..]);
+    match codings.trim_ascii() {
+        b"" | b"identity" => Ok(false),
+        coding if coding.eq_ignore_ascii_case(b"gzip") => Ok(true),
+        coding => {
             let saw = format!("content encoding {}", String::from_utf8_lossy(coding).escape_debug());
             Err(Failure::new(FailureReason::Encoding, saw))
         }

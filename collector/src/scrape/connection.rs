@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use super::access::Access;
 use super::budget::{Budget, Metered};
+use super::framing;
 use super::socket::Socket;
 
 /// Bytes of a response head; also the largest piece of body that is read at once.
@@ -194,6 +195,7 @@ fn has_route(address: SocketAddr) -> bool {
 pub(super) fn response_failure(error: &hyper::Error, budget: &Budget) -> Failure {
     let cause = root_cause(error);
     let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    let detail = cause.to_string();
     let reason = if budget.is_exhausted() {
         FailureReason::TooLarge
     } else if is_tls(cause) {
@@ -203,6 +205,8 @@ pub(super) fn response_failure(error: &hyper::Error, budget: &Budget) -> Failure
     {
         // The latter is how hyper reports chunks that are none.
         FailureReason::Framing
+    } else if error.is_parse() && framing::is_refused(&detail) {
+        FailureReason::Framing
     } else if error.is_parse() {
         FailureReason::Proto
     } else if budget.any_read() {
@@ -211,7 +215,7 @@ pub(super) fn response_failure(error: &hyper::Error, budget: &Budget) -> Failure
         FailureReason::Reset
     };
     // "Connection reset by peer" would only say the reason again.
-    let detail = if reason == FailureReason::Reset { String::new() } else { cause.to_string() };
+    let detail = if reason == FailureReason::Reset { String::new() } else { detail };
     Failure::new(reason, detail)
 }
 

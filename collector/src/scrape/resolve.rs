@@ -156,6 +156,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_that_leads_elsewhere_is_followed_once_its_time_is_over() {
+        let resolver = Resolver::default();
+        let endpoint: Endpoint = "localhost:9776".parse().unwrap();
+        let elsewhere = vec![SocketAddr::from(([192, 0, 2, 1], 1))];
+        let scrape = Duration::from_secs(3600);
+        for (age, is_kept) in [(TTL / 2, true), (2 * TTL, false)] {
+            let at = Instant::now().checked_sub(age).unwrap();
+            resolver.0.memory().known.insert("localhost".into(), (at, elsewhere.clone()));
+            let addresses = resolver.resolve(&endpoint, scrape).await.unwrap();
+            assert_eq!(addresses.iter().all(|address| !address.ip().is_loopback()), is_kept, "{addresses:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_hanging_lookup_does_not_keep_good_addresses_back() {
         let resolver = Resolver::default();
         let endpoint: Endpoint = "host.example:9776".parse().unwrap();

@@ -105,7 +105,7 @@ async fn what_is_no_page_fails_with_its_reason() {
         (with("200 OK", "content-type: text/html; charset=utf-8\r\n"), Reason::ContentType, "text/html"),
         (with("200 OK", ""), Reason::ContentType, "no content type"),
         ("SSH-2.0-OpenSSH_9.2\r\n".into(), Reason::Proto, ""),
-        (format!("{HEAD}content-length: x\r\n\r\n"), Reason::Proto, ""),
+        (format!("{HEAD}content-length: x\r\n\r\n"), Reason::Framing, "content-length"),
         (format!("{HEAD}content-length: 50\r\n\r\nup 1\n"), Reason::Truncated, "after 5 of 50 bytes"),
         (format!("{HEAD}transfer-encoding: chunked\r\n\r\nzz\r\n"), Reason::Framing, ""),
         (format!("{HEAD}content-length: 10001\r\n\r\n"), Reason::TooLarge, "10001 bytes"),

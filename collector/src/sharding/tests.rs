@@ -145,6 +145,7 @@ impl House {
             page: Some(mect_fleet::ScrapeTarget::at(format!("{}:9100", server.ip).parse().unwrap())),
             fallback_format: None,
             capacity_bytes_per_second: None,
+            accepted_host: None,
             epoch: 0,
         };
         self.targets.send_replace(Arc::new(self.servers[..count].iter().map(target).collect()));

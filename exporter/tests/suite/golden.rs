@@ -68,6 +68,9 @@ async fn the_page_of_the_fixture_host_is_the_expected_one() {
     host.traffic();
     let collected = collector.collect(BUDGET).await;
     let page = normalise(collected.page.text());
+    // Derived from the machine id of the fixture, which itself is nowhere on the page.
+    assert!(collected.page.text().contains("host_id=\"7a5160781fbe4e8394769e45f7cb3131\""));
+    assert!(!collected.page.text().contains("0123456789abcdef"));
     let expected_file = fixtures().join("page.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&expected_file, &page).unwrap();

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host_id::HostId;
+
 use super::{Coordinates, Origin, Period, Place, ScrapeTarget, Server, Tag};
 
 /// A change of the flags that the old REST contract lets an operator set; `None` leaves a flag as it is.
@@ -112,6 +114,8 @@ pub struct ServerPatch {
     pub target: Option<Option<ScrapeTarget>>,
     /// See [`Server::awaits_approval`].
     pub awaits_approval: Option<bool>,
+    /// See [`Server::accepted_host`].
+    pub accepted_host: Option<HostId>,
 }
 
 impl ServerPatch {
@@ -153,6 +157,7 @@ impl ServerPatch {
             server.target = target;
         }
         server.awaits_approval = self.awaits_approval.unwrap_or(server.awaits_approval);
+        server.accepted_host = self.accepted_host.or(server.accepted_host);
         server.settle(&before);
     }
 }

@@ -16,6 +16,8 @@ pub enum EventKind {
     ServerAdded,
     /// A server was removed, by an operator or for its silence.
     ServerRemoved,
+    /// Another host answers under the address of a server.
+    AnotherHost,
     /// The database stopped answering; records go to the spool.
     StoreLost,
     /// The database answers again and the spool is empty.
@@ -36,9 +38,10 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ServerAdded,
         Self::ServerRemoved,
+        Self::AnotherHost,
         Self::StoreLost,
         Self::StoreBack,
         Self::SpoolDropped,
@@ -54,6 +57,7 @@ impl EventKind {
         match self {
             Self::ServerAdded => "server_added",
             Self::ServerRemoved => "server_removed",
+            Self::AnotherHost => "another_host",
             Self::StoreLost => "store_lost",
             Self::StoreBack => "store_back",
             Self::SpoolDropped => "spool_dropped",

@@ -63,6 +63,7 @@ pub fn heartbeat(n: u32) -> Outcome {
         sessions: Some(n % 500),
         services: Box::new([unit]),
         services_unknown: false,
+        host: None,
     })
 }
 

@@ -50,6 +50,7 @@ const fn words(kind: EventKind) -> (&'static str, &'static str) {
     match kind {
         EventKind::ServerAdded => ("server added", "pending"),
         EventKind::ServerRemoved => ("server removed", "pending"),
+        EventKind::AnotherHost => ("another host", "down"),
         EventKind::StoreLost => ("database lost", "down"),
         EventKind::StoreBack => ("database back", "active"),
         EventKind::SpoolDropped => ("records dropped", "down"),

@@ -30,6 +30,7 @@ use crate::pages::{Section, Who, assets, format, page};
 use crate::rest::v1::events::EventView;
 use crate::rest::v1::history;
 use crate::rest::v1::servers::server_id;
+use crate::twins;
 
 mod charts;
 pub(crate) mod edit;
@@ -72,10 +73,12 @@ pub(crate) enum Done {
     Unchanged,
     Intent,
     Approved,
+    HostAccepted,
 }
 
 impl Done {
-    const ALL: [Self; 6] = [Self::Added, Self::Known, Self::Saved, Self::Unchanged, Self::Intent, Self::Approved];
+    const ALL: [Self; 7] =
+        [Self::Added, Self::Known, Self::Saved, Self::Unchanged, Self::Intent, Self::Approved, Self::HostAccepted];
 
     /// The word in the query.
     const fn name(self) -> &'static str {
@@ -86,6 +89,7 @@ impl Done {
             Self::Unchanged => "unchanged",
             Self::Intent => "intent",
             Self::Approved => "approved",
+            Self::HostAccepted => "host_accepted",
         }
     }
 
@@ -97,6 +101,7 @@ impl Done {
             Self::Unchanged => "Nothing was changed: everything is as it was.",
             Self::Intent => "Done: what you want of this server is shown below.",
             Self::Approved => "The server is let in. Its first scrape comes within seconds.",
+            Self::HostAccepted => "The new host is accepted: from its next scrape on it is this server.",
         }
     }
 
@@ -150,6 +155,8 @@ struct ServerPage {
     verdict: Verdict,
     done: Option<&'static str>,
     awaits_approval: bool,
+    /// Another host that answers there.
+    stranger: Option<String>,
     enabled: bool,
     draining: bool,
     in_maintenance: bool,
@@ -218,9 +225,10 @@ impl ServerPage {
             may_scrape: app.collecting.scrapes.is_some() && !server.pushed && !server.awaits_approval,
             id: server.id.to_string(),
             hostname: server.hostname.clone(),
-            verdict: Verdict::of(view, &app.settings.rule, now),
+            verdict: Verdict::of(view, twins::warning(&app.fleet.view(), view), &app.settings.rule, now),
             done: Done::of(&query.done).map(Done::sentence),
             awaits_approval: server.awaits_approval,
+            stranger: standing.stranger.map(|host| host.to_string()),
             enabled: server.enabled,
             draining: view.draining,
             in_maintenance: view.in_maintenance,
@@ -292,6 +300,9 @@ fn facts(view: &ServerView, now: Timestamp) -> Vec<Fact> {
     }
     facts.push(Fact { name: "Known since", text: Prose::default().at(server.registered_at, now) });
     facts.push(fact("Identity", server.id.to_string()));
+    if let Some(host) = view.standing.host {
+        facts.push(fact("Host", host.to_string()));
+    }
     facts
 }
 

@@ -20,6 +20,7 @@ use crate::pages::field::Field;
 use crate::pages::filter::{contains, escape};
 use crate::pages::row::Moment;
 use crate::pages::{Section, Who, assets, format, page};
+use crate::twins;
 
 /// Rows of a page.
 const PAGE_ROWS: usize = 100;
@@ -131,10 +132,12 @@ struct Row {
     failures: u32,
     /// Why the latest scrape failed.
     trouble: Option<String>,
+    /// What is odd although it works.
+    warning: Option<String>,
 }
 
 impl Row {
-    fn new(known: &Known<'_>, now: Timestamp) -> Self {
+    fn new(known: &Known<'_>, view: &FleetView, now: Timestamp) -> Self {
         let standing = known.view.map(|view| &view.standing);
         let answer = Answer::of(known.view);
         let last_scrape = standing.and_then(|standing| standing.last_scrape);
@@ -149,6 +152,7 @@ impl Row {
             duration: last_scrape.map_or_else(|| "–".to_owned(), |_| format::millis(known.duration_ms())),
             failures: known.failures(),
             trouble: standing.and_then(|standing| standing.last_failure.as_ref()).map(ToString::to_string),
+            warning: known.view.and_then(|server| twins::warning(view, server)),
         }
     }
 }
@@ -179,7 +183,7 @@ fn find(query: &TargetsQuery, targets: &TargetsSnapshot, view: &FleetView, now: 
     let pages = found.len().div_ceil(PAGE_ROWS).max(1);
     let page = query.page.parse().unwrap_or(1).clamp(1, pages);
     let rows = found.iter().skip((page - 1) * PAGE_ROWS).take(PAGE_ROWS);
-    Found { rows: rows.map(|known| Row::new(known, now)).collect(), total: found.len(), all, page, pages }
+    Found { rows: rows.map(|known| Row::new(known, view, now)).collect(), total: found.len(), all, page, pages }
 }
 
 #[derive(Template)]

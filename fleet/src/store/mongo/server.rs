@@ -8,6 +8,7 @@
 //!   mect { id, registered_at,                                                ours: identity and first sight
 //!          tags, notes, capacity_bytes_per_second, draining, maintenance,    what operators say beyond the old fields,
 //!          layers, target, pushed, awaits_approval,                          and where name, place and page come from
+//!          accepted_host,                                                    which host may be behind it
 //!          revision,                                                         grows with every change of the inventory
 //!          shard, epoch, since,                                              who may record, see the leases role
 //!          standing,                                                         whole, as serde writes it
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::OURS;
 use super::date::timestamp;
 use crate::health::Health;
+use crate::host_id::HostId;
 use crate::reading::percent;
 use crate::server::{FlagsPatch, Layers, Period, Place, ScrapeTarget, Server, ServerId, Tag};
 use crate::shard::Shard;
@@ -79,6 +81,7 @@ pub(super) fn server(document: &Document) -> Option<Server> {
         capacity_bytes_per_second: said.capacity_bytes_per_second,
         target: said.target,
         pushed: said.pushed,
+        accepted_host: said.accepted_host,
         revision: said.revision,
         registered_at: ours.get("registered_at").and_then(timestamp).unwrap_or_default(),
     };
@@ -98,11 +101,12 @@ struct Said {
     capacity_bytes_per_second: Option<u64>,
     target: Option<ScrapeTarget>,
     pushed: bool,
+    accepted_host: Option<HostId>,
     revision: u64,
 }
 
 /// Keys of [`Said`].
-const SAID: [&str; 10] = [
+const SAID: [&str; 11] = [
     "layers",
     "draining",
     "maintenance",
@@ -112,6 +116,7 @@ const SAID: [&str; 10] = [
     "capacity_bytes_per_second",
     "target",
     "pushed",
+    "accepted_host",
     "revision",
 ];
 
@@ -146,6 +151,7 @@ pub(super) fn said_of(server: &Server) -> Result<Document> {
         capacity_bytes_per_second: server.capacity_bytes_per_second,
         target: server.target.clone(),
         pushed: server.pushed,
+        accepted_host: server.accepted_host,
         revision: server.revision,
     };
     let said = bson::serialize_to_document(&said).map_err(|error| StoreError::Backend(Box::new(error)))?;

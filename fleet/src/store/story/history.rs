@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::{assert_points, failed, heartbeat, observe, registered};
 use crate::health::{Health, Transition};
+use crate::host_id::HostId;
+use crate::reading::Reading;
+use crate::report::{Failure, Outcome};
 use crate::server::ServerId;
 use crate::store::{Record, Store};
 use crate::time::Timestamp;
@@ -38,6 +41,7 @@ pub(super) async fn tell(store: &Store) {
     }
     late_points_join_their_day(store, start, now).await;
     a_clock_that_was_set_back_holds_no_standing_up(store, start).await;
+    the_host_behind_a_server_is_remembered(store, start).await;
     old_days_go(store, one, &records, start, now).await;
 }
 
@@ -126,6 +130,22 @@ async fn standings_are_the_latest(store: &Store, server: ServerId, records: &[Re
     let of_server: Vec<_> = standings.iter().filter(|(id, _)| *id == server).collect();
     assert_eq!(of_server.len(), 1);
     assert_eq!(of_server[0].1, records.last().unwrap().standing, "an old batch sent again must not set it back");
+}
+
+async fn the_host_behind_a_server_is_remembered(store: &Store, start: Timestamp) {
+    let server = registered(store, 304).await.id;
+    let [known, other] = ["0a", "b1"].map(|pair| pair.repeat(16).parse::<HostId>().unwrap());
+    let page = Outcome::Up(Reading { host: Some(known), ..Reading::default() });
+    let stranger = Outcome::Failed(Failure::of_another_host(other, known));
+    let mut standing = Standing::default();
+    for (step, outcome, expected) in [(0, page, (Some(known), None)), (1, stranger, (Some(known), Some(other)))] {
+        let record = observe(&mut standing, server, start + STEP * step, outcome);
+        store.recorder.record(Arc::new(vec![record])).await.unwrap();
+        let standings = store.recorder.standings().await.unwrap();
+        let stored = standings.into_iter().find(|(id, _)| *id == server).unwrap().1;
+        assert_eq!((stored.host, stored.stranger), expected);
+        assert_eq!(stored, standing);
+    }
 }
 
 /// A spool replays points of a day that is compressed already, out of order and some of them twice.

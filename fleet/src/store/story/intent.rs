@@ -111,12 +111,14 @@ async fn everything_an_operator_says_is_kept(store: &Store) {
         added_tags: BTreeSet::from([tag("spare")]),
         removed_tags: BTreeSet::from([tag("new")]),
         awaits_approval: Some(false),
+        accepted_host: "5a".repeat(16).parse().ok(),
         ..ServerPatch::default()
     };
     let edited = store.inventory.edit_server(added.id, patch).await.unwrap().unwrap();
     assert_eq!(edited.tags, BTreeSet::from([tag("eu"), tag("spare")]));
     assert_eq!(edited.place.coordinates.unwrap().longitude(), -8.7);
     assert_eq!(edited.draining, Some(Period { since: NOW, until: Some(NOW + DAY) }));
+    assert_eq!(edited.accepted_host.unwrap().to_string(), "5a".repeat(16));
     assert_eq!((edited.maintenance, edited.revision), (Some(Period { since: NOW, until: None }), 2));
     assert_eq!(find(store, added.id).await.as_ref(), Some(&edited));
 
@@ -130,6 +132,7 @@ async fn everything_an_operator_says_is_kept(store: &Store) {
         ..ServerPatch::default()
     };
     let ended = store.inventory.edit_server(added.id, ended).await.unwrap().unwrap();
+    assert_eq!(ended.accepted_host, edited.accepted_host);
     assert_eq!((ended.draining, ended.maintenance, ended.target.as_ref()), (None, None, None));
     assert_eq!((ended.capacity_bytes_per_second, ended.tags.len(), ended.notes.as_str()), (None, 0, ""));
     assert_eq!(find(store, added.id).await.as_ref(), Some(&ended));

@@ -5,7 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use mect_fleet::{ServerView, Timestamp};
+use mect_fleet::{Server, ServerPatch, ServerView, Timestamp};
 use serde::Deserialize;
 
 use crate::app::Shared;
@@ -13,6 +13,7 @@ use crate::auth::identity::Identity;
 use crate::error::Error;
 use crate::extract::FormBody;
 use crate::pages::field::Field;
+use crate::rest::v1::servers::body::host_id;
 use crate::rest::v1::servers::intent::{Intent, PeriodBody};
 use crate::rest::v1::servers::{change, forget, server_id};
 
@@ -41,6 +42,9 @@ pub(crate) struct IntentForm {
     drain_until: String,
     #[serde(default)]
     maintenance_until: String,
+    /// The host to accept, as the page showed it.
+    #[serde(default)]
+    host: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -52,6 +56,7 @@ enum Action {
     EndDrain,
     Maintain,
     EndMaintenance,
+    AcceptHost,
 }
 
 impl IntentForm {
@@ -65,8 +70,20 @@ impl IntentForm {
             Action::EndDrain => intent.draining = None,
             Action::Maintain => intent.maintenance = period(&self.maintenance_until),
             Action::EndMaintenance => intent.maintenance = None,
+            // Not what is wanted of the server, but who it is.
+            Action::AcceptHost => {}
         }
         intent
+    }
+
+    /// The change of the server that the button stands for.
+    fn patch(&self, server: &Server, now: Timestamp) -> Result<ServerPatch, Error> {
+        match self.action {
+            Action::AcceptHost => {
+                Ok(ServerPatch { accepted_host: Some(host_id(&self.host)?), ..ServerPatch::default() })
+            }
+            _ => self.on(Intent::of(server, now)).patch(Some(server), now),
+        }
     }
 
     /// The page's forms with what was typed, and what is wrong beside it.
@@ -112,15 +129,16 @@ pub(crate) async fn set(
     let id = server_id(id)?;
     let view = app.fleet.view().by_id(id).cloned().ok_or(Error::NoSuchServer)?;
     let now = Timestamp::now();
-    let patch = form.on(Intent::of(&view.server, now)).patch(Some(&view.server), now);
+    let patch = form.patch(&view.server, now);
+    let done = if form.action == Action::AcceptHost { Done::HostAccepted } else { Done::Intent };
     // Nothing that somebody else wants meanwhile is undone.
     let revision = Some(view.server.revision);
     let changed = match patch {
-        Ok(patch) => change(&app, id, mect_fleet::ServerPatch { revision, ..patch }).await,
+        Ok(patch) => change(&app, id, ServerPatch { revision, ..patch }).await,
         Err(error) => Err(error),
     };
     match changed {
-        Ok(change) => Ok((Extension(change), Redirect::to(&Done::Intent.on(id))).into_response()),
+        Ok(change) => Ok((Extension(change), Redirect::to(&done.on(id))).into_response()),
         Err(error @ (Error::Invalid(_) | Error::Outdated { .. })) => {
             let status = error.status();
             refused(&app, &identity, &latest(&app, view), status, form.refused(&error)).await

@@ -26,7 +26,8 @@ pub(super) struct Remark {
 }
 
 impl Verdict {
-    pub(super) fn of(view: &ServerView, rule: &Rule, now: Timestamp) -> Self {
+    /// The verdict on a server; `twins` says which other servers are the same host.
+    pub(super) fn of(view: &ServerView, twins: Option<String>, rule: &Rule, now: Timestamp) -> Self {
         let server = &view.server;
         let is_scraped = view.monitored || server.target.is_some() || server.pushed;
         let is_new = view.standing.last_scrape.is_none() && view.standing.last_failure.is_none();
@@ -34,7 +35,7 @@ impl Verdict {
         Self {
             word: view.health().name(),
             sentence: sentence(view, rule, now, is_awaited),
-            remarks: remarks(view, now),
+            remarks: remarks(view, twins, now),
             is_awaited,
         }
     }
@@ -84,7 +85,7 @@ fn sentence(view: &ServerView, rule: &Rule, now: Timestamp, is_awaited: bool) ->
     }
 }
 
-fn remarks(view: &ServerView, now: Timestamp) -> Vec<Remark> {
+fn remarks(view: &ServerView, twins: Option<String>, now: Timestamp) -> Vec<Remark> {
     let server = &view.server;
     let period = |word, is_so: bool, period: Option<Period>| {
         period.filter(|_| is_so).map(|period| {
@@ -107,7 +108,8 @@ fn remarks(view: &ServerView, now: Timestamp) -> Vec<Remark> {
     let disabled = (!server.enabled).then(|| Remark { word: "disabled", sentence: Prose::of("not listed to clients") });
     let draining = period("draining", view.draining, server.draining);
     let maintenance = period("maintenance", view.in_maintenance, server.maintenance);
-    [stale, unverified, disabled, draining, maintenance].into_iter().flatten().collect()
+    let twins = twins.map(|sentence| Remark { word: "same host", sentence: Prose::of(sentence) });
+    [stale, unverified, twins, disabled, draining, maintenance].into_iter().flatten().collect()
 }
 
 fn checks(count: u32) -> String {
@@ -157,7 +159,7 @@ mod tests {
     }
 
     fn told(view: &ServerView) -> String {
-        Verdict::of(view, &Rule::default(), START + Duration::from_secs(600)).sentence.to_string()
+        Verdict::of(view, None, &Rule::default(), START + Duration::from_secs(600)).sentence.to_string()
     }
 
     #[test]
@@ -190,7 +192,7 @@ mod tests {
     fn doubted_failures_are_told_as_such() {
         let outcomes = || vec![story::heartbeat(1), refused(), refused(), refused()];
         let view = view(server(), outcomes(), Some(Doubt::NoWitness));
-        let state = Verdict::of(&view, &Rule::default(), START + Duration::from_secs(90));
+        let state = Verdict::of(&view, None, &Rule::default(), START + Duration::from_secs(90));
         assert!(
             state
                 .sentence
@@ -234,14 +236,17 @@ mod tests {
             stale: true,
             ..view(server, vec![story::heartbeat(1)], None)
         };
-        let remarks = Verdict::of(&view, &Rule::default(), START + Duration::from_secs(600)).remarks;
+        let remarks =
+            Verdict::of(&view, Some("has a twin".to_owned()), &Rule::default(), START + Duration::from_secs(600))
+                .remarks;
         let words: Vec<_> = remarks.iter().map(|remark| remark.word).collect();
-        assert_eq!(words, ["stale", "disabled", "draining", "maintenance"]);
+        assert_eq!(words, ["stale", "same host", "disabled", "draining", "maintenance"]);
         assert_eq!(remarks[0].sentence.to_string(), "not checked for 10 min: what is shown is old");
+        assert_eq!(remarks[1].sentence.to_string(), "has a twin");
         assert_eq!(
-            remarks[2].sentence.to_string(),
+            remarks[3].sentence.to_string(),
             "since 14:02 UTC until 25 Nov, 14:02 UTC; clients are sent elsewhere"
         );
-        assert!(remarks[3].sentence.to_string().contains("until it is ended"));
+        assert!(remarks[4].sentence.to_string().contains("until it is ended"));
     }
 }

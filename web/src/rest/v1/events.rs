@@ -34,7 +34,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub(crate) struct EventView {
     #[schema(format = DateTime)]
     pub(crate) at: String,
-    /// `health_changed`, `server_added`, `server_removed`, `store_lost`, `store_back`, `spool_dropped`,
+    /// `health_changed`, `server_added`, `server_removed`, `another_host`, `store_lost`, `store_back`, `spool_dropped`,
     /// `collector_joined`, `collector_left` or `collector_lost`.
     pub(crate) kind: &'static str,
     /// To which server, if to one.

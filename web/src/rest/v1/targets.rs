@@ -16,6 +16,7 @@ use crate::app::Shared;
 use crate::error::Error;
 use crate::rest::params::Params;
 use crate::rest::v1::page::{Page, Window, WindowParams};
+use crate::twins;
 
 /// Which targets are wanted.
 #[derive(Deserialize, IntoParams)]
@@ -58,6 +59,8 @@ pub(crate) struct Active {
     global_url: String,
     /// Empty when the latest scrape worked.
     last_error: String,
+    /// What is odd although it works: another target is the same host. Empty when nothing is.
+    warning: String,
     /// Start of the latest scrape; the year 1 when there was none, as Prometheus says.
     last_scrape: String,
     /// Seconds.
@@ -127,6 +130,7 @@ fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job
         global_url: url.clone(),
         scrape_url: url,
         last_error: failure.map(ToString::to_string).unwrap_or_default(),
+        warning: known.and_then(|known| twins::warning(view, known)).unwrap_or_default(),
         last_scrape: last_scrape.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |at: Timestamp| at.to_string()),
         last_scrape_duration: standing.map_or(0.0, |standing| f64::from(standing.last_duration_ms) / 1000.0),
         health: match (last_scrape, failure) {

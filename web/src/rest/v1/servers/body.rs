@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use mect_fleet::server::MAX_TAGS;
 use mect_fleet::store::Registration;
 use mect_fleet::{
-    Coordinates, Denied, Endpoint, FlagsPatch, Origin, Place, PlacePatch, ScrapeTarget, Server, ServerPatch, Tag,
-    TargetPolicy, country, is_nobody,
+    Coordinates, Denied, Endpoint, FlagsPatch, HostId, Origin, Place, PlacePatch, ScrapeTarget, Server, ServerPatch,
+    Tag, TargetPolicy, country, is_nobody,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -130,6 +130,9 @@ pub(crate) struct Change {
     target: Option<Option<TargetBody>>,
     /// False lets in a server that announced itself.
     awaits_approval: Option<bool>,
+    /// The host that may be behind it from now on, as in `other_host_id`: its system was installed anew, or moved.
+    #[schema(example = "7a5160781fbe4e8394769e45f7cb3131")]
+    host_id: Option<String>,
 }
 
 /// Tells a field that is `null` from one that is missing.
@@ -183,7 +186,7 @@ impl NewServer {
 /// True when `known` is what `registration` would make anew.
 pub(super) fn is_made_by(known: &Server, registration: &Registration) -> bool {
     let made = Server::new(known.id, registration, known.registered_at);
-    let found = Server { revision: made.revision, layers: known.layers.clone(), ..known.clone() };
+    let found = Server { revision: made.revision, layers: known.layers.clone(), accepted_host: None, ..known.clone() };
     // What a database knows beyond, nobody asked for.
     found.layers.hand == made.layers.hand
         && Server { layers: made.layers.clone(), hostname: made.hostname.clone(), place: made.place.clone(), ..found }
@@ -193,7 +196,7 @@ pub(super) fn is_made_by(known: &Server, registration: &Registration) -> bool {
 impl Change {
     /// True when it is about one server alone.
     pub(super) fn names_one_server(&self) -> bool {
-        self.ip.is_some() || self.hostname.is_some() || self.target.is_some()
+        self.ip.is_some() || self.hostname.is_some() || self.target.is_some() || self.host_id.is_some()
     }
 
     /// What the inventory is told; of another target only if `policy` allows it.
@@ -235,6 +238,7 @@ impl Change {
             maintenance: None,
             target: self.target.map(|said| said.map(|target| target.checked(policy)).transpose()).transpose()?,
             awaits_approval: self.awaits_approval,
+            accepted_host: self.host_id.map(|said| host_id(&said)).transpose()?,
         })
     }
 }
@@ -260,6 +264,11 @@ fn host(field: &str, said: &str) -> Result<String, Error> {
         return Err(Error::Invalid(format!("{field}: {NOBODY}")));
     }
     Ok(host)
+}
+
+/// The identity of a host.
+pub(crate) fn host_id(said: &str) -> Result<HostId, Error> {
+    said.trim().parse().map_err(|error| Error::Invalid(format!("host_id: {error}")))
 }
 
 fn name(field: &str, said: &str) -> Result<String, Error> {

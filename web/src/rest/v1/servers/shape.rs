@@ -73,6 +73,11 @@ pub(crate) struct ServerView1 {
     sessions: Option<u32>,
     /// Kinds of service; active when any of its units is.
     services: Vec<ServiceView>,
+    /// The host behind it, as its page says; null while no page did.
+    #[schema(example = "7a5160781fbe4e8394769e45f7cb3131")]
+    host_id: Option<String>,
+    /// Another host that answers under its address, or did since; `PATCH` with this as `host_id` accepts it.
+    other_host_id: Option<String>,
     first_heartbeat: Option<String>,
     last_heartbeat: Option<String>,
     registered_at: String,
@@ -211,6 +216,8 @@ impl ServerView1 {
                 .flat_map(|reading| reading.by_service())
                 .map(|(service, active)| ServiceView { name: service.code(), active })
                 .collect(),
+            host_id: standing.host.map(|host| host.to_string()),
+            other_host_id: standing.stranger.map(|host| host.to_string()),
             first_heartbeat: text(standing.first_heartbeat),
             last_heartbeat: text(standing.last_heartbeat),
             registered_at: server.registered_at.to_string(),
