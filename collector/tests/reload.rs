@@ -60,22 +60,19 @@ fn what_can_change_does_and_the_rest_is_named() {
     eventually("the target of the file", || (addresses(&collector) == [url(THREE)]).then_some(()));
     let problems = reload().json()["problems"].clone();
     assert!(problems[0].as_str().unwrap().contains("missing.yml: cannot be read"), "{problems}");
-    collector.stop();
-}
 
-#[test]
-fn an_access_is_read_again() {
-    let access = |file: &str| format!("[[access]]\nname = \"paris\"\nbearer_file = \"{file}\"\n");
-    let home = Home::new(&access("one"));
-    std::fs::write(home.path().join("one"), "secret\n").unwrap();
-    let collector = home.start();
-    home.configure(&access("two"));
-    let refused = collector.post("/-/reload", &Value::Null);
+    home.configure(&config(&[ONE], "[[access]]\nname = \"paris\"\nbearer_file = \"token\"\n"));
+    let refused = reload();
     assert_eq!(refused.status, 422, "{refused:?}");
-    assert!(refused.body.contains("[[access]] `paris`") && refused.body.contains("two: cannot be read"), "{refused:?}");
-    std::fs::write(home.path().join("two"), "secret\n").unwrap();
-    let taken = collector.post("/-/reload", &Value::Null);
-    assert_eq!(taken.json()["taken"], json!(["access"]), "{taken:?}");
+    assert!(
+        refused.body.contains("[[access]] `paris`") && refused.body.contains("token: cannot be read"),
+        "{refused:?}"
+    );
+    assert_eq!(addresses(&collector), [url(THREE)]);
+    std::fs::write(home.path().join("token"), "secret\n").unwrap();
+    assert_eq!(reload().json()["taken"], json!(["access", "file_sd", "targets"]));
+    assert_eq!(addresses(&collector), [url(ONE)]);
+    collector.stop();
 }
 
 #[test]

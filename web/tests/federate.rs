@@ -143,7 +143,7 @@ async fn what_is_judged_and_wanted_is_told() {
     let value = |start: &str| {
         let found: Vec<_> = lines.iter().filter(|line| series(line).starts_with(start)).collect();
         assert_eq!(found.len(), 1, "{start}: {lines:#?}");
-        found[0].rsplitn(3, ' ').nth(1).unwrap().to_owned()
+        found[0].rsplit(' ').nth(1).unwrap().to_owned()
     };
     let german = "country_code=\"DE\"";
     for (start, expected) in [

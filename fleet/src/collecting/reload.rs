@@ -8,7 +8,8 @@ pub trait Reload: Send + Sync {
     /// Takes over what can be changed while the program runs.
     ///
     /// # Errors
-    /// What is wrong with the configuration, for a person. Nothing was changed then.
+    /// What is wrong with the configuration, for a person: nothing was changed then. Or the store does not take the
+    /// targets, which is tried again.
     async fn reload(&self) -> Result<Reloaded, NotReloaded>;
 }
 

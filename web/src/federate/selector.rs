@@ -106,18 +106,18 @@ impl<'a> Cursor<'a> {
     }
 
     fn test(&mut self) -> Result<Test, Wrong> {
-        let operators: [(&str, fn(String) -> Result<Test, String>); 4] = [
-            ("=~", |text| Test::like(&text)),
-            ("!~", |text| Test::unlike(&text)),
-            ("!=", |text| Ok(Test::IsNot(text.into()))),
-            ("=", |text| Ok(Test::Is(text.into()))),
-        ];
-        let found = operators.into_iter().find(|(operator, _)| self.take(operator));
-        let Some((_, make)) = found else { return Err(wrong(self.at, "`=`, `!=`, `=~` or `!~`")) };
+        let found = ["=~", "!~", "!=", "="].into_iter().find(|operator| self.take(operator));
+        let Some(operator) = found else { return Err(wrong(self.at, "`=`, `!=`, `=~` or `!~`")) };
         self.skip_blanks();
         let at = self.at;
         let text = self.quoted()?;
-        make(text).map_err(|problem| (at, format!("a regular expression: {problem}").into()))
+        let test = match operator {
+            "=~" => Test::like(&text),
+            "!~" => Test::unlike(&text),
+            "!=" => Ok(Test::IsNot(text.into())),
+            _ => Ok(Test::Is(text.into())),
+        };
+        test.map_err(|problem| (at, format!("a regular expression: {problem}").into()))
     }
 
     /// A metric name, in which colons may stand, or a label name.

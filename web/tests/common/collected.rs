@@ -10,11 +10,14 @@ use mect_fleet::collecting::{
 };
 use mect_fleet::{Failure, Server, ServerId, Timestamp};
 
+/// When a page was scraped, and what came of it.
+type Scraped = (Timestamp, Result<String, Failure>);
+
 /// Targets and pages. A page is lines of a name, perhaps labels `a=b` with blanks between, and a value.
 #[derive(Default)]
 pub struct Collected {
     targets: Vec<ActiveTarget>,
-    pages: Mutex<HashMap<ServerId, (Timestamp, Result<String, Failure>)>>,
+    pages: Mutex<HashMap<ServerId, Scraped>>,
     /// What a scrape on demand finds.
     pub live: Option<(ServerId, String)>,
     /// What a reload comes to.
