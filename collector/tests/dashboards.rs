@@ -210,6 +210,9 @@ fn every_query_returns_data() {
     let scene = Scene::start();
     let down = format!("vpn_server_state{{state=\"down\",instance=\"{DOWN}:1\"}} == 1");
     eventually("a server that is down", || scene.prometheus.ask(&down));
+    // It fires after its `for`; that it waits says that it is right.
+    let alert = format!("ALERTS{{alertname=\"MectServerDown\",instance=\"{DOWN}:1\",hostname=\"{DOWN}\"}}");
+    eventually("the alert for it", || scene.prometheus.ask(&alert));
 
     for (file, dashboard) in &dashboards() {
         for variable in dashboard["templating"]["list"].as_array().unwrap() {
