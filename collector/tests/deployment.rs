@@ -61,6 +61,26 @@ fn compose_understands_both_files() {
 }
 
 #[test]
+fn prometheus_in_compose_has_all_its_files() {
+    let files = [&["--profile", "observability"], BASE].concat();
+    let compose = understood(&files, &[("SECRETS_DIR", "/nonexistent")]);
+    let shipped = root().join("config/prometheus");
+    let config = std::fs::read_to_string(shipped.join("prometheus.yml")).unwrap();
+    let rules = config.lines().find_map(|line| line.strip_prefix("rule_files: [")?.strip_suffix(']')).unwrap();
+    for file in rules.split(", ").chain(["prometheus.yml"]) {
+        assert!(shipped.join(file).exists(), "{file}");
+        for end in ["config/prometheus/", "/etc/prometheus/"].map(|place| format!("{place}{file}")) {
+            assert!(compose.contains(&end), "{end} is missing in {compose}");
+        }
+    }
+    assert!(config.contains("credentials_file: mect.token"));
+    assert!(
+        compose.contains("/nonexistent/prometheus.token") && compose.contains("/etc/prometheus/mect.token"),
+        "{compose}"
+    );
+}
+
+#[test]
 fn without_secrets_compose_refuses_and_says_what_to_do() {
     for files in [BASE, PRODUCTION] {
         for variables in [&[][..], &[("SECRETS_DIR", "")]] {
