@@ -111,6 +111,7 @@ impl Host {
                 unit(Service::Xray, "x-ui.service"),
             ]),
             services_unknown: false,
+            host: None,
         }
     }
 }
