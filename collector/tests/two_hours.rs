@@ -106,7 +106,7 @@ impl World {
     }
 
     fn is_dead(&self, number: usize, tick: Tick) -> bool {
-        let half = tick >= HALF && number % 2 == 0;
+        let half = tick >= HALF && number.is_multiple_of(2);
         half || self.dead[number].as_ref().is_some_and(|dead| dead.contains(&tick))
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         fails("is_one_byte_too_long", Reason::TooLarge, "524289 bytes, allowed are 524288", {
             let padding = format!("#{}\n", "x".repeat(512 * 1024 - page.len() - 1));
-            answer(page::of(&(page.clone() + &padding)))
+            answer(page::of(&(page + &padding)))
         }),
         fails("sends_nothing", Reason::NoMetrics, "0 samples", answer(page::of(""))),
         reads("is_as_long_as_allowed", |peer| {

@@ -110,8 +110,13 @@ impl Home {
             let change = json!({"current_password": first, "new_password": PASSWORD});
             let bearer = format!("Bearer {token}");
             let url = format!("{url}/users/change-password");
-            let changed = http::post_json(&url, &change, &[("authorization", &bearer)]).unwrap();
-            assert_eq!(changed.status, 200, "{changed:?}");
+            // Hashing has a low priority: on a busy machine the answer may be that it took too long.
+            eventually("the first password to be changed", || {
+                let changed = http::post_json(&url, &change, &[("authorization", &bearer)])?;
+                assert!([200, 401, 503].contains(&changed.status), "{changed:?}");
+                // It may have been changed all the same.
+                (changed.status == 200 || changed.status == 401).then_some(())
+            });
             std::fs::remove_file(self.first_password_path()).unwrap();
         }
         token(url, PASSWORD)

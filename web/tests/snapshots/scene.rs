@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mect_fleet::collecting::{
-    ActiveTarget, Collecting, DroppedTarget, NotScraped, ScrapedPage, Scrapes, Targets, TargetsSnapshot,
+    ActiveTarget, Collecting, DroppedTarget, LatestScrape, NotScraped, Pages, Scrapes, SeriesVisitor, ServerPage,
+    Targets, TargetsSnapshot,
 };
 use mect_fleet::installation::{Database, Facts, Installation, Share, StoreKind};
 use mect_fleet::store::{Record, Registration, story};
@@ -114,7 +115,8 @@ impl Scene {
         let collecting = Collecting {
             targets: Some(told.clone()),
             installation: Some(told.clone()),
-            scrapes: Some(told),
+            scrapes: Some(told.clone()),
+            pages: Some(told),
             ..Collecting::default()
         };
         Self { site: self.site.collecting(collecting), ..self }
@@ -193,6 +195,7 @@ impl Installation for Told {
                 Database { file: "Country.mmdb".into(), content: Some(("DBIP-Country-Lite".into(), made)) },
             ],
             bad_target_files: vec![format!("targets.yml: line 3: {HOSTILE}")],
+            bad_target_lists: vec![format!("https://sd.example/: {HOSTILE}")],
             canaries: 0,
             open_files: (50, Some(1000)),
         }
@@ -201,17 +204,25 @@ impl Installation for Told {
 
 #[async_trait]
 impl Scrapes for Told {
-    async fn scrape_now(&self, _: ServerId) -> Result<Arc<ScrapedPage>, NotScraped> {
+    async fn scrape_now(&self, _: ServerId) -> Result<(), NotScraped> {
         Err(NotScraped::NotHere)
     }
+}
 
-    fn last_page(&self, server: ServerId) -> Option<Arc<ScrapedPage>> {
-        let failure = Some(Failure::new(FailureReason::Status, "HTTP 503 <b>")).filter(|_| self.failed == Some(server));
+impl Pages for Told {
+    fn visit(&self, _: ServerId, _: &mut dyn SeriesVisitor) {}
+
+    fn latest(&self, server: ServerId) -> Option<LatestScrape> {
         let text = format!("# HELP node_load1 1m load average.\nnode_load1 0.5\nnode_os_info{{name={HOSTILE:?}}} 1\n");
-        let text = if failure.is_some() { String::new() } else { text };
-        (self.page == Some(server) || self.failed == Some(server)).then(|| {
-            let (at, samples) = (Timestamp::now(), if failure.is_some() { 0 } else { 2 });
-            Arc::new(ScrapedPage { server, at, duration_ms: 7, failure, samples, bytes: text.len(), text })
-        })
+        let outcome = match Some(server) {
+            one if one == self.failed => Err(Failure::new(FailureReason::Status, "HTTP 503 <b>")),
+            one if one == self.page => Ok(ServerPage { samples: 2, is_openmetrics: false, text }),
+            _ => return None,
+        };
+        Some(LatestScrape { at: Timestamp::now(), duration_ms: 7, outcome })
+    }
+
+    fn samples(&self, _: ServerId) -> Option<(Timestamp, u32)> {
+        None
     }
 }

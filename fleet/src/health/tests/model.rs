@@ -82,7 +82,7 @@ impl Lot {
             4..10 => FailureReason::TotalTimeout,
             _ => FailureReason::ConnRefused,
         };
-        let doubt = match self.below(if mood % 2 == 0 { 40 } else { 4 }) {
+        let doubt = match self.below(if mood.is_multiple_of(2) { 40 } else { 4 }) {
             0 => Some(Doubt::NoWitness),
             1 => Some(Doubt::Mass),
             _ => None,
