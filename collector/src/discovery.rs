@@ -422,7 +422,8 @@ impl Discovery {
                 },
                 Some((sources, answer)) = self.asked.recv() => {
                     let read = self.reload(sources).await;
-                    next_look = Instant::now() + self.refresh;
+                    // What the inventory refused is tried again soon.
+                    next_look = Instant::now() + if read.is_ok() { self.refresh } else { self.refresh.min(RETRY_AFTER) };
                     // Whoever does not wait any more finds it in the log.
                     drop(answer.send(read));
                     continue;

@@ -44,6 +44,7 @@ impl Events {
 impl Waiting {
     /// Writes events until `stop`, and what waits then.
     pub async fn write(mut self, journal: Arc<dyn Journal>, stop: CancellationToken) {
+        let mut rest = Vec::new();
         while let Some(Some(event)) = stop.run_until_cancelled(self.0.recv()).await {
             let written = stop.run_until_cancelled(async {
                 while let Err(error) = journal.append_events(vec![event.clone()]).await {
@@ -52,10 +53,10 @@ impl Waiting {
                 }
             });
             if written.await.is_none() {
-                return;
+                rest.push(event);
+                break;
             }
         }
-        let mut rest = Vec::new();
         while let Ok(event) = self.0.try_recv() {
             rest.push(event);
         }

@@ -66,7 +66,7 @@ pub(crate) const DAY: u64 = 86_400;
 /// # Errors
 /// A part cannot start: the data directory is held, the address is in use, and the like.
 pub fn serve(config: Config) -> anyhow::Result<()> {
-    limits::raise_open_files(config.scrape.max_in_flight(config.targets.len()));
+    limits::raise_open_files();
     runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve_until_signal(config))
 }
 
@@ -93,6 +93,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
 
     let mut discovery = Discovery::new(&config, fleet.clone(), &accesses, &policy, metrics.clone())?;
     discovery.start().await?;
+    limits::check_open_files(config.scrape.max_in_flight(discovery.subscribe().borrow().len()));
     let sharding = sharding(&config, &store, &fleet, discovery.subscribe(), &metrics)?;
     let targets = || sharding.as_ref().map_or_else(|| discovery.subscribe(), Sharding::subscribe);
     let term = sharding.as_ref().map_or_else(|| Arc::new(Term::endless()), Sharding::term);
@@ -392,7 +393,8 @@ pub fn simulate(options: simulate::Options, targets: Option<&Path>) -> anyhow::R
     if options.servers == 0 {
         bail!("--servers: give 1 or more");
     }
-    limits::raise_open_files(options.servers as usize);
+    limits::raise_open_files();
+    limits::check_open_files(options.servers as usize);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let port = options.port;

@@ -4,9 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The prefix under which a translator reaches IPv4 (RFC 6052).
 const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
-/// Where clouds tell a machine about itself, beside the link-local 169.254.169.254.
-const METADATA: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
+/// The same for translators of one's own network, where it is 48 bits long (RFC 8215).
+const TRANSLATED_LOCALLY: [u16; 3] = [0x64, 0xff9b, 1];
+/// Where clouds tell a machine about itself, beside the link-local 169.254.169.254: Alibaba, Azure, Oracle; AWS, Google,
+/// Scaleway.
+const METADATA: [IpAddr; 6] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
+];
 
 /// True for an address that belongs to a link, a group, nobody, or a cloud's metadata service, in whichever way it is
 /// written: nothing is ever scraped there.
@@ -31,7 +40,7 @@ pub(crate) fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match parts {
         [0x2002, high, low, ..] => Some(v4(high, low)),
-        _ if parts.starts_with(&TRANSLATED) => Some(v4(a, b)),
+        _ if parts.starts_with(&TRANSLATED) || parts.starts_with(&TRANSLATED_LOCALLY) => Some(v4(a, b)),
         // "IPv4-compatible", long given up (RFC 4291, section 2.5.5.1); `::` and `::1` are no such.
         [0, 0, 0, 0, 0, 0, high, _] if high > 0 => Some(v4(a, b)),
         _ => None,
@@ -53,6 +62,11 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
             "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "fd20:ce::254",
+            "fd00:42::42",
+            "64:ff9b:1::a9fe:a9fe",
             "::",
             "fe80::1",
             "ff02::1",

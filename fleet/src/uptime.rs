@@ -23,9 +23,28 @@ pub fn uptime(standing: &Standing, transitions: &[Transition], range: Range<Time
         count(transition.from, from, transition.at);
         from = transition.at.max(range.start);
     }
-    let last = transitions.last().map_or(standing.state.health, |last| last.to);
-    count(last, from, range.end);
+    let known = transitions.last();
+    let latest = standing.state.since.filter(|since| *since > known.map_or(range.start, |last| last.at));
+    match latest {
+        // Flips may have been read a while ago: since then there was at least this one.
+        Some(since) => {
+            count(known.map_or_else(|| before(standing, since), |last| last.to), from, since);
+            count(standing.state.health, since, range.end);
+        }
+        None => count(known.map_or(standing.state.health, |last| last.to), from, range.end),
+    }
     (judged > 0.0).then(|| 1.0 - down / judged)
+}
+
+/// What a server was before its latest flip, as far as its standing tells.
+fn before(standing: &Standing, since: Timestamp) -> Health {
+    let answered = standing.first_heartbeat.is_some_and(|first| first < since);
+    match standing.state.health {
+        Health::Down if answered => Health::Active,
+        Health::Active | Health::Degraded if standing.state.recovered_at == Some(since) => Health::Down,
+        Health::Active | Health::Degraded if answered => Health::Active,
+        _ => Health::Pending,
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +70,24 @@ mod tests {
         assert_eq!(share(Health::Active, &[]), Some(1.0));
         assert_eq!(share(Health::Down, &[]), Some(0.0));
         assert_eq!(share(Health::Pending, &[]), None);
+    }
+
+    #[test]
+    fn a_flip_that_was_not_read_yet_counts_from_its_time() {
+        let at = Timestamp::from_secs;
+        let state =
+            |health, recovered_at| HealthState { health, since: Some(at(900)), recovered_at, ..HealthState::default() };
+        let share = |state: HealthState, first, flips: &[Transition], end| {
+            let standing = Standing { state, first_heartbeat: first, ..Standing::default() };
+            uptime(&standing, flips, at(0)..at(end))
+        };
+        let known = [flip(100, Health::Pending, Health::Active)];
+        assert_eq!(share(state(Health::Down, None), Some(at(100)), &known, 1100), Some(0.8));
+        assert_eq!(share(state(Health::Down, None), Some(at(-5)), &[], 1000), Some(0.9));
+        assert_eq!(share(state(Health::Down, None), Some(at(-5)), &[], 800), Some(1.0), "a day before it");
+        assert_eq!(share(state(Health::Down, None), None, &[], 1000), Some(0.0), "it never answered");
+        assert_eq!(share(state(Health::Active, Some(at(900))), Some(at(-5)), &[], 1000), Some(1.0 - 0.9));
+        assert_eq!(share(state(Health::Degraded, None), Some(at(-5)), &[], 1000), Some(1.0));
     }
 
     #[test]

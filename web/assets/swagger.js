@@ -9,4 +9,11 @@ SwaggerUIBundle({
   tryItOutEnabled: true,
   // Else the document would be shown to a validator elsewhere.
   validatorUrl: null,
+  // A POST without a body says all the same that it is none of a form, for which a token would be asked.
+  requestInterceptor: (request) => {
+    if (request.method === "POST" && !request.headers["Content-Type"]) {
+      request.headers["Content-Type"] = "application/json";
+    }
+    return request;
+  },
 });

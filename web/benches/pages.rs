@@ -13,6 +13,7 @@ use mect_fleet::store::{Record, Registration, Store, story};
 use mect_fleet::{Fleet, Place, Server, Standing, Timestamp};
 use mect_web::{Parts, Secret, ServeLimits, Settings, ensure_first_admin};
 use prometheus_client::registry::Registry;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -110,7 +111,9 @@ impl Site {
 
     /// Submits a form; gives the cookie that the answer sets.
     async fn submit(&self, path: &str, form: &str) -> String {
-        let (cookie, length) = (&self.cookie, form.len());
+        let cookie = &self.cookie;
+        let form = format!("{form}&form_token={}", form_token(cookie));
+        let length = form.len();
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\naccept: text/html\r\nsec-fetch-site: same-origin\r\ncookie: {cookie}\r\n\
              content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{form}"
@@ -156,4 +159,11 @@ fn registration(n: u32) -> Registration {
 
 fn heartbeat(server: &Server, n: u32) -> Record {
     story::observe(&mut Standing::default(), server.id, Timestamp::now(), story::heartbeat(n))
+}
+
+/// What a page of that session carries in its forms.
+fn form_token(cookie: &str) -> String {
+    let secret = cookie.split_once('=').map_or("", |(_, secret)| secret);
+    let token = Sha256::new().chain_update("mect form token").chain_update(Sha256::digest(secret)).finalize();
+    token.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -32,8 +32,8 @@ pub(crate) enum Access {
     Metrics,
     /// As `Needs(Readonly)`, for an API token with the scope `federate`. Never open: it tells where servers are.
     Federate,
-    /// As `Needs(Readonly)`; of who shows no credentials nothing, if the operator opened the list to everyone. For an API token the scope
-    /// `read:list` is enough.
+    /// As `Needs(Readonly)`; for an API token the scope `read:list` is enough. If the operator opened the list to
+    /// everyone, nothing is needed of those who show no credentials.
     List,
     /// As `Needs(Readonly)`; for an API token the scope `read:list` is enough.
     Clients,
@@ -270,7 +270,14 @@ pub(crate) async fn guard(
             }
             request.extensions_mut().insert(identity.clone());
             if let Some(token) = identity.form_token() {
-                request = token.checked(request).await?;
+                let tried = asked_for(&request);
+                request = match token.checked(request).await {
+                    Ok(request) => request,
+                    Err(refusal) => {
+                        refused(&app, client, identity.name(), &tried, &refusal);
+                        return Ok(shown_to(identity, refusal.into_response()));
+                    }
+                };
             }
             Some(identity)
         }

@@ -57,6 +57,10 @@ pub(crate) const MAX_AT_ONCE: usize = 4;
 const LOOKBACK: Duration = Duration::from_secs(5 * 60);
 /// Longest query: less than the longest head, so that who asks too much hears why.
 const MAX_QUERY_BYTES: usize = 7 * 1024;
+/// Selectors of one question: each series is held against them all.
+const MAX_SELECTORS: usize = 32;
+/// Matchers of one question. Each may be a regular expression, which takes memory and time of its own.
+const MAX_MATCHERS: usize = 64;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const DAY: Duration = Duration::from_secs(86_400);
 /// The one that needs to know the past.
@@ -85,10 +89,11 @@ pub(crate) struct Match {
     )
 )]
 pub(crate) async fn federate(State(app): State<Shared>, uri: Uri, headers: HeaderMap) -> Result<Response, Error> {
+    // First of all: selectors cost work, too.
+    let turn = Arc::clone(&app.federation).try_acquire_owned().map_err(|_| Error::TooManyAnswers)?;
     let mut params = Params::within(&uri, MAX_QUERY_BYTES)?;
     let selectors = selectors(&params.take_all("match[]"))?;
     params.finish()?;
-    let turn = Arc::clone(&app.federation).try_acquire_owned().map_err(|_| Error::TooManyAnswers)?;
     let wants_past = selectors.iter().any(|selector| selector.of_name().all(|matcher| matcher.test.accepts(UPTIME)));
     let targets = app.collecting.targets.as_ref().map(|targets| targets.snapshot()).unwrap_or_default();
     let instances = targets.active.into_iter().filter_map(|target| Some((target.server, address(&target.url?))));
@@ -102,8 +107,10 @@ pub(crate) async fn federate(State(app): State<Shared>, uri: Uri, headers: Heade
         now: Timestamp::now(),
     };
     let most = question.settings.max_series;
-    let found = tokio::task::spawn_blocking(move || question.answer()).await;
-    let families = found.map_err(|error| Error::Internal(Box::new(error)))?.map_err(|many| refused(&many, most))?;
+    // The turn goes with the work, which goes on when nobody waits for it any more.
+    let found = tokio::task::spawn_blocking(move || question.answer().map(|families| (families, turn))).await;
+    let found = found.map_err(|error| Error::Internal(Box::new(error)))?;
+    let (families, turn) = found.map_err(|many| refused(&many, most))?;
     let is_gzip = Coding::is_gzip_taken(&headers);
     let mut response = body::of(families, is_gzip, turn).into_response();
     let headers = response.headers_mut();
@@ -120,6 +127,12 @@ fn selectors(texts: &[String]) -> Result<Vec<Selector>, Error> {
         let example = "match[]={__name__=~\"vpn_fleet_.*\"}";
         return Err(Error::Malformed(format!("match[] is missing: say which series you want, for example {example}")));
     }
+    if texts.len() > MAX_SELECTORS {
+        return Err(Error::Malformed(format!(
+            "match[] is given {} times; give it at most {MAX_SELECTORS} times",
+            texts.len()
+        )));
+    }
     let selectors = texts.iter().zip(1..).map(|(text, number)| {
         Selector::parse(text).map_err(|fault| {
             let (character, expected, text) = (fault.character, fault.expected, params::echo(text));
@@ -127,7 +140,13 @@ fn selectors(texts: &[String]) -> Result<Vec<Selector>, Error> {
             Error::Malformed(format!("{place}: expected {expected}"))
         })
     });
-    selectors.collect()
+    let selectors: Vec<_> = selectors.collect::<Result<_, _>>()?;
+    let matchers: usize =
+        selectors.iter().map(|selector| selector.of_name().count() + selector.of_labels().count()).sum();
+    if matchers > MAX_MATCHERS {
+        return Err(Error::Malformed(format!("match[] has {matchers} matchers in all; give at most {MAX_MATCHERS}")));
+    }
+    Ok(selectors)
 }
 
 fn refused(many: &TooMany, most: usize) -> Error {

@@ -95,6 +95,11 @@ async fn the_agent_key_is_shown_to_who_asks_for_it_and_the_audit_knows() {
     assert!(!page.contains("the key of all agents") && page.contains("Show the key"), "{page}");
     let viewer = site.session("viewer").await;
     assert_eq!(site.submit(&viewer, "/servers/add/key", "").await.status, StatusCode::FORBIDDEN);
+    // Not even with a token for programs of an admin.
+    let body = r#"{"name":"robot","scopes":["write:fleet"],"expires_in_days":1}"#;
+    let made = site.json_as(&site.token("admin").await, "POST", "/api/v1/tokens", body).await.json();
+    let robot = site.json_as(made["token"].as_str().unwrap(), "POST", "/servers/add/key", "").await;
+    robot.is_problem(403, "An API token cannot do this, sign in instead");
     let shown = site.submit(&cookie, "/servers/add/key", "").await;
     assert!(shown.text().contains("AGENT_API_KEY=the key of all agents\n"), "{}", shown.text());
     assert_eq!(shown.header(header::CACHE_CONTROL), "no-store");

@@ -35,6 +35,10 @@ impl Federation {
         if self.job.is_empty() {
             return Err(("federation.job", "a name"));
         }
+        if self.external_labels.contains_key("instance") {
+            // Sums have an empty one, and no series may have two.
+            return Err(("federation.external_labels", "labels other than `instance`, which tells servers apart"));
+        }
         if !self.external_labels.keys().all(|name| is_label(name)) {
             let allowed = "names of labels: letters, digits and `_`, not starting with a digit or `__`";
             return Err(("federation.external_labels", allowed));

@@ -90,7 +90,10 @@ impl Asker {
 fn read(fetched: Vec<u8>, policy: &TargetPolicy) -> Answer {
     let text = String::from_utf8(fetched).map_err(|_| "the list is not UTF-8".to_owned())?;
     let groups = TargetGroup::from_json(&text).map_err(|error| format!("no list of target groups: {error}"))?;
-    Ok(List { candidates: groups::candidates(groups, policy)?, text })
+    let mut candidates = groups::candidates(groups, policy)?;
+    // Who serves the list does not decide that our credentials travel in the clear.
+    candidates.iter_mut().for_each(|candidate| candidate.labels.insecure_credentials = false);
+    Ok(List { candidates, text })
 }
 
 /// Why nothing came, for a person.

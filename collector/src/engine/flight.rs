@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mect_fleet::store::Record;
-use mect_fleet::{Failure, HostId, Outcome, Reading, Report, ScrapeTarget, Timestamp};
+use mect_fleet::{Failure, FailureReason, HostId, Outcome, Reading, Report, ScrapeTarget, Timestamp};
 use tokio::sync::mpsc::OwnedPermit;
 
 use crate::discovery::Target;
@@ -76,6 +76,10 @@ impl Shared {
             Ok(page) => self.read(page, capacity, who, &mut memory.counters),
             Err(failure) => Err(failure.clone()),
         };
+        if read.as_ref().is_err_and(|failure| failure.reason == FailureReason::Identity) {
+            // The name may lead elsewhere again: the next scrape looks it up.
+            memory.hang_up();
+        }
         let is_kept = read.is_ok() && (self.pages.keeps_all() || self.is_awaited.load(Ordering::Relaxed));
         let page = page.ok().filter(|_| is_kept).map(Packed::of);
         let (samples, outcome) = match read {

@@ -22,13 +22,17 @@ pub(crate) fn open_files_allowed() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Raises the limit of open files as far as the system allows, and says when that may not be enough.
-pub(super) fn raise_open_files(scrapes: usize) {
+/// Raises the limit of open files as far as the system allows.
+pub(super) fn raise_open_files() {
     let before = getrlimit(Resource::Nofile);
-    let wanted = scrapes as u64 + OTHER_FILES;
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
-    // What cannot be raised stays as it was; the check below speaks of what is.
+    // What cannot be raised stays as it was; the check speaks of what is.
     let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// Says when the limit of open files may not be enough for so many scrapes at once.
+pub(super) fn check_open_files(scrapes: usize) {
+    let wanted = scrapes as u64 + OTHER_FILES;
     if let Some(now) = getrlimit(Resource::Nofile).current.filter(|now| *now < wanted) {
         tracing::warn!(allowed = now, wanted, "few open files allowed; raise LimitNOFILE, or `ulimit -n`");
     }

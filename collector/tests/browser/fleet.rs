@@ -189,7 +189,10 @@ fn many_servers_are_changed_at_once() {
     browser.choose("#action", "tag");
     browser.fill("#bulk-tag", "No Tag");
     browser.click("#bulk .primary");
-    browser.shows("h1", "tag: not a tag");
+    browser.shows("#tag-problem", "not a tag");
+    browser.fill("#tag", "slow-lane");
+    browser.click(".sheet .primary");
+    browser.shows("h1", "Add the tag slow-lane?");
 }
 
 #[test]

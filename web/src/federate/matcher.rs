@@ -49,8 +49,15 @@ impl Test {
     }
 }
 
+/// The expression for the whole of a text, in which a dot stands for a line's end as well, as in Prometheus.
 fn anchored(expression: &str) -> Result<Regex, String> {
-    let mut builder = RegexBuilder::new(&format!("^(?:{expression})$"));
+    // By itself first: what closes a bracket that it did not open must not get out of ours.
+    build(expression)?;
+    build(&format!("^(?s:{expression})$"))
+}
+
+fn build(expression: &str) -> Result<Regex, String> {
+    let mut builder = RegexBuilder::new(expression);
     builder.size_limit(MAX_REGEX_BYTES).dfa_size_limit(MAX_REGEX_BYTES).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
         // Several lines that draw where; the last one says what.
@@ -60,4 +67,16 @@ fn anchored(expression: &str) -> Result<Regex, String> {
             what.strip_prefix("error: ").unwrap_or(what).to_owned()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_matches_the_whole_text_and_nothing_gets_around_that() {
+        let like = Test::like("a|b.*").unwrap();
+        assert!(like.accepts("a") && like.accepts("b\nc") && !like.accepts("xa") && !like.accepts("ac"));
+        assert!(Test::like("a)|(?:b").is_err());
+    }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use mect_fleet::Timestamp;
 use mect_fleet::collecting::{SeriesLabel, SeriesVisitor};
@@ -44,6 +45,9 @@ impl<'a, 'b> Raw<'a, 'b> {
     }
 }
 
+/// A page's own times may be so far ahead of ours, as clocks are; later ones no Prometheus would take.
+const AHEAD: Duration = Duration::from_secs(60);
+
 impl SeriesVisitor for Raw<'_, '_> {
     fn begins(&mut self, at: Timestamp) -> bool {
         self.scraped_at = at;
@@ -61,7 +65,8 @@ impl SeriesVisitor for Raw<'_, '_> {
 
     fn sample(&mut self, name: &str, labels: &[SeriesLabel<'_>], value: f64, at: Option<Timestamp>) {
         let at = at.unwrap_or(self.scraped_at);
-        if self.now.since(at) > LOOKBACK || !labels.iter().all(|(name, _)| is_label_name(name)) {
+        if at > self.now + AHEAD || self.now.since(at) > LOOKBACK || !labels.iter().all(|(name, _)| is_label_name(name))
+        {
             return;
         }
         let renamed = renamed(labels);

@@ -47,14 +47,28 @@ async fn tokens_of_a_user() {
     shows("user-tokens", 200, async || site.visit(&cookie, "/admin/users/viewer").await).await;
 }
 
+/// Waits until the audit holds so many entries of that kind: sign-ins are written beside the answer.
+async fn entries(site: &Site, token: &str, action: &str, count: usize) {
+    let path = format!("/api/v1/audit?action={action}");
+    for _ in 0..6000 {
+        if site.get_as(token, &path).await.json()["items"].as_array().is_some_and(|items| items.len() == count) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("no {count} entries of {action}");
+}
+
 #[tokio::test]
 async fn the_audit() {
     let (site, cookie) = site().await;
     let none = "/admin/audit?who=nobody&action=%22%3E%3Cimg+src%3Dx%3E";
     shows("audit-none", 200, async || site.visit(&cookie, none).await).await;
     let token = site.token("root").await;
+    entries(&site, &token, "login.ok", 2).await;
     site.json_as(&token, "PATCH", "/api/v1/users/viewer", r#"{"role":"admin"}"#).await;
     site.submit("", "/login", "username=viewer&password=wrong").await;
+    entries(&site, &token, "login.failed", 1).await;
     let path = format!("/admin/users/{}/disable", escape(HOSTILE));
     assert_eq!(site.submit(&cookie, &path, "").await.status, 303);
     shows("audit", 200, async || site.visit(&cookie, "/admin/audit").await).await;

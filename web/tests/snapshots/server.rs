@@ -49,7 +49,8 @@ async fn without_a_target_and_named_by_the_configuration() {
     shows("server-configured", 200, async || scene.visit(&cookie, &path).await).await;
     let edit = format!("{path}/edit");
     shows("edit-configured", 200, async || scene.visit(&cookie, &edit).await).await;
-    is("server-not-deleted", 409, &scene.site.submit(&cookie, &format!("{path}/delete"), "").await);
+    let delete = format!("{path}/delete");
+    shows("server-not-deleted", 409, async || scene.site.submit(&cookie, &delete, "").await).await;
     scene.site.fleet.set_monitored(&Default::default(), Timestamp::now());
     shows("server-without-target", 200, async || scene.visit(&cookie, &path).await).await;
 }
