@@ -27,6 +27,8 @@ pub(crate) enum Access {
     Personal,
     /// An account in good order with at least this role; for an API token also the scope that goes with the role.
     Needs(Role),
+    /// As `Needs`, by a sign-in of its own: an API token is not enough.
+    InPerson(Role),
     /// As `Needs(Readonly)`, for an API token with the scope `federate`; unless the operator opened the metrics to
     /// everyone.
     Metrics,
@@ -54,6 +56,7 @@ impl Access {
                 .to_owned(),
             Personal => "Needs an account of any role; an API token is not enough.".to_owned(),
             Needs(role) => format!("Needs the role `{role}` or a higher one."),
+            InPerson(role) => format!("Needs the role `{role}` or a higher one; an API token is not enough."),
             Clients | Federate => "Needs the role `readonly`.".to_owned(),
             Metrics => "Needs the role `readonly`, unless `web.open_metrics` lets everyone in.".to_owned(),
             List => "Needs the role `readonly`, unless `web.public_list` lets everyone in: without credentials \
@@ -69,7 +72,7 @@ impl Access {
     fn role(self) -> Option<Role> {
         match self {
             Public | Agent | Account | SignedIn => None,
-            Needs(role) => Some(role),
+            Needs(role) | InPerson(role) => Some(role),
             List | Clients | Metrics | Federate | Docs | Personal => Some(Readonly),
         }
     }
@@ -77,7 +80,7 @@ impl Access {
     /// What an API token must be good for; `None` where none will do, or any.
     fn scope(self) -> Option<Scope> {
         match self {
-            Public | Agent | Account | SignedIn | Personal => None,
+            Public | Agent | Account | SignedIn | Personal | InPerson(_) => None,
             Docs | Needs(Readonly) => Some(Scope::ReadFleet),
             Needs(Admin) => Some(Scope::WriteFleet),
             Needs(Superadmin) => Some(Scope::Admin),
@@ -88,14 +91,14 @@ impl Access {
 
     /// What an API token gets that is refused for what it is; `None` for one that may go on.
     fn refuses_token(self, identity: &Identity) -> Option<Error> {
-        if matches!(self, SignedIn | Personal) && !identity.signed_in() {
+        if matches!(self, SignedIn | Personal | InPerson(_)) && !identity.signed_in() {
             return Some(Error::NeedsSignIn);
         }
         self.scope().filter(|scope| !identity.has_scope(*scope)).map(Error::MissingScope)
     }
 }
 
-use Access::{Account, Agent, Clients, Docs, Federate, List, Metrics, Needs, Personal, Public, SignedIn};
+use Access::{Account, Agent, Clients, Docs, Federate, InPerson, List, Metrics, Needs, Personal, Public, SignedIn};
 use Role::{Admin, Readonly, Superadmin};
 
 #[rustfmt::skip]
@@ -156,7 +159,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("POST",  "/server/{ip}/flags",     Needs(Admin)),
     ("GET",   "/servers/add",           Needs(Admin)),
     ("POST",  "/servers/add",           Needs(Admin)),
-    ("POST",  "/servers/add/key",       Needs(Admin)),
+    ("POST",  "/servers/add/key",       InPerson(Admin)),
     ("POST",  "/servers/import",        Needs(Admin)),
     ("POST",  "/servers/import/preview",  Needs(Admin)),
     ("GET",   "/servers/waiting",       Needs(Readonly)),

@@ -164,9 +164,9 @@ async fn what_is_judged_and_wanted_is_told() {
     }
     // Every series once, names in order, and one TYPE line before each name.
     let mut seen = std::collections::HashSet::new();
-    assert!(lines.iter().all(|line| seen.insert(series(line).to_owned())), "{lines:#?}");
-    let types: Vec<_> = lines.iter().filter(|line| line.starts_with("# TYPE ")).collect();
-    assert!(types.is_sorted());
+    let (types, samples): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("# TYPE "));
+    assert!(samples.iter().all(|line| seen.insert(series(line).to_owned())), "{lines:#?}");
+    assert!(types.is_sorted() && types.windows(2).all(|pair| pair[0] != pair[1]), "{types:#?}");
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ fn expected(access: Access, caller: Caller) -> Result<(), StatusCode> {
         Agent => return Err(StatusCode::UNAUTHORIZED),
         Account => (Readonly, &Scope::ALL),
         SignedIn | Personal => (Readonly, &[]),
+        InPerson(role) => (role, &[]),
         Needs(Readonly) | Docs => (Readonly, &[ReadFleet, WriteFleet, All]),
         Needs(Role::Admin) => (Role::Admin, &[WriteFleet, All]),
         Needs(Superadmin) => (Superadmin, &[All]),
