@@ -29,6 +29,28 @@ function short(at, now) {
   return at.toLocaleString("en-GB", options);
 }
 
+// Instants that stand in the middle of a text, in UTC: each becomes a time of its own.
+const UTC = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/;
+function findTimes() {
+  const walker = document.createTreeWalker(document.getElementById("main"), NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    if (UTC.test(text.data) && !text.parentElement.closest("time, svg, pre, code, textarea, select")) texts.push(text);
+  }
+  for (const text of texts) {
+    for (let rest = text, start; (start = rest.data.search(UTC)) >= 0; ) {
+      const said = rest.splitText(start);
+      rest = said.splitText("2026-01-01 00:00:00 UTC".length);
+      const time = document.createElement("time");
+      time.dateTime = said.data.replace(" ", "T").replace(" UTC", "Z");
+      time.dataset.at = "said";
+      time.title = said.data;
+      said.replaceWith(time);
+    }
+  }
+}
+
 // Relative times go on while the page waits; the words are those of the server.
 function tick() {
   const now = Date.now() - skew;
@@ -49,7 +71,7 @@ function tick() {
     const at = new Date(time.dateTime), isShort = time.dataset.at === "short";
     const text = isShort ? short(at, new Date(now)) : at.toLocaleString();
     if (time.textContent === text) continue;
-    if (!isShort) time.title = `${time.textContent} (${time.title})`;
+    if (time.dataset.at === "") time.title = `${time.textContent} (${time.title})`;
     time.textContent = text;
   }
   // Colours stand for what is known now.
@@ -116,6 +138,7 @@ function show(fresh) {
   if (focused && document.activeElement?.id !== focused) {
     document.getElementById(focused)?.focus({ preventScroll: true });
   }
+  findTimes();
   document.dispatchEvent(new Event("fresh"));
 }
 
@@ -191,6 +214,7 @@ if (address.searchParams.has("done")) {
   address.searchParams.delete("done");
   history.replaceState(null, "", address);
 }
+findTimes();
 setInterval(tick, 1000);
 tick();
 if (document.querySelector("[data-live]")) {

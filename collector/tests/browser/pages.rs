@@ -61,26 +61,68 @@ fn every_page_looks_well_and_is_accessible() {
     for (name, path) in PAGES {
         look(&browser, name, &path.replace("{id}", &id), gallery.as_deref());
     }
+    answers(&browser, gallery.as_deref());
+}
+
+/// Pages that answer a form, and that of a mistake.
+fn answers(browser: &Browser, gallery: Option<&Path>) {
+    let wide = || browser.size(1440, 1000);
+    wide();
+    browser.visit("/servers/add");
+    browser.fill("#list", "address,hostname\n127.0.0.77:9,one\nnonsense,two\n");
+    browser.click("form[action=\"/servers/import/preview\"] button");
+    browser.shows(".preview", "needs a port");
+    look_at(browser, "servers-import", gallery);
+    for (name, tag, heading) in [("bulk", "fast-lane", "Add the tag fast-lane?"), ("bulk-tag", "No Tag", "Add the tag")] {
+        wide();
+        browser.expect("422 (Unprocessable");
+        browser.visit("/");
+        browser.click("#all");
+        browser.choose("#action", "tag");
+        browser.fill("#bulk-tag", tag);
+        browser.click("#bulk .primary");
+        browser.shows("h1", heading);
+        look_at(browser, name, gallery);
+    }
+    browser.expect("404 (Not Found");
+    look(browser, "error", "/nothing-is-here", gallery);
 }
 
 #[track_caller]
 fn look(browser: &Browser, name: &str, path: &str, gallery: Option<&Path>) {
-    for (look, colours, width, height) in LOOKS {
-        browser.size(width, height);
-        browser.colours(colours);
+    for look in LOOKS {
+        dress(browser, look);
         browser.visit(path);
         assert_eq!(browser.path(), path, "the page sends elsewhere");
-        let what = format!("{name}-{look}");
-        // Nothing may stick out on the side: a phone would have to scroll.
-        let overflow = browser.script("return document.documentElement.scrollWidth - innerWidth");
-        assert!(overflow.as_f64().unwrap() <= 0.0, "{what} is {overflow} px too wide");
-        if let Some(gallery) = gallery {
-            let picture = base64::engine::general_purpose::STANDARD.decode(browser.picture()).unwrap();
-            fs::write(gallery.join(format!("{what}.png")), picture).unwrap();
-        }
-        axe::check(browser, &what);
-        browser.check();
+        judge(browser, &format!("{name}-{}", look.0), gallery);
     }
+}
+
+/// The same for the page that is shown, which no address leads to.
+#[track_caller]
+fn look_at(browser: &Browser, name: &str, gallery: Option<&Path>) {
+    for look in LOOKS {
+        dress(browser, look);
+        judge(browser, &format!("{name}-{}", look.0), gallery);
+    }
+}
+
+fn dress(browser: &Browser, (_, colours, width, height): (&str, &str, u32, u32)) {
+    browser.size(width, height);
+    browser.colours(colours);
+}
+
+#[track_caller]
+fn judge(browser: &Browser, what: &str, gallery: Option<&Path>) {
+    // Nothing may stick out on the side: a phone would have to scroll.
+    let overflow = browser.script("return document.documentElement.scrollWidth - innerWidth");
+    assert!(overflow.as_f64().unwrap() <= 0.0, "{what} is {overflow} px too wide");
+    if let Some(gallery) = gallery {
+        let picture = base64::engine::general_purpose::STANDARD.decode(browser.picture()).unwrap();
+        fs::write(gallery.join(format!("{what}.png")), picture).unwrap();
+    }
+    axe::check(browser, what);
+    browser.check();
 }
 
 /// The test of the tests: each kind of mistake is noticed.

@@ -103,3 +103,19 @@ fn a_servers_page_tells_times_as_the_reader_has_them() {
     plain.shows(sentence, "UTC");
     assert_eq!(clock(&plain.text(sentence)), clock(&plain.attribute(sentence, "title")));
 }
+
+#[test]
+fn instants_within_texts_are_the_readers_too() {
+    let scene = Scene::of_config("[web]\nstatus_page = true\n");
+    let browser = scene.browser("admin");
+    browser.zone(ZONE);
+    for (path, css) in [("/account", "#main time[data-at=said]"), ("/status", "#main .hint time")] {
+        browser.visit(path);
+        for (here, utc) in told(&browser, css, "[it.textContent, it.title]") {
+            // The reader's own way to write a clock may have twelve hours.
+            assert!(!here.contains("UTC") && utc.ends_with(" UTC"), "{here:?}, {utc:?}");
+            assert_eq!(clock(&here) % 60, (clock(&utc) + AHEAD) % 60, "{here:?} is not {utc:?}");
+        }
+    }
+    browser.check();
+}

@@ -44,12 +44,12 @@ pub(crate) fn cases() -> Vec<Case> {
         leads_nowhere(
             "has_a_name_that_leads_to_metadata",
             "http://metadata.hostile.test:80",
-            "where no exporter can be",
+            "no exporter can be there",
         ),
-        leads_nowhere("leads_to_metadata_mapped", "http://mapped.hostile.test:80", "where no exporter can be"),
-        leads_nowhere("leads_to_metadata_translated", "http://translated.hostile.test:80", "where no exporter can be"),
-        leads_nowhere("leads_to_no_address", "http://nowhere.hostile.test:9776", "where no exporter can be"),
-        leads_nowhere("leads_to_everybody", "http://everybody.hostile.test:9776", "where no exporter can be"),
+        leads_nowhere("leads_to_metadata_mapped", "http://mapped.hostile.test:80", "no exporter can be there"),
+        leads_nowhere("leads_to_metadata_translated", "http://translated.hostile.test:80", "no exporter can be there"),
+        leads_nowhere("leads_to_no_address", "http://nowhere.hostile.test:9776", "no exporter can be there"),
+        leads_nowhere("leads_to_everybody", "http://everybody.hostile.test:9776", "no exporter can be there"),
         fails("has_a_name_with_twenty_addresses", Reason::ConnRefused, "", |_| Ok(()))
             .at(Place::At("http://crowd.hostile.test:9")),
         serves("has_metadata_among_its_addresses", "among.hostile.test"),
