@@ -73,7 +73,8 @@ fn answers(browser: &Browser, gallery: Option<&Path>) {
     browser.click("form[action=\"/servers/import/preview\"] button");
     browser.shows(".preview", "needs a port");
     look_at(browser, "servers-import", gallery);
-    for (name, tag, heading) in [("bulk", "fast-lane", "Add the tag fast-lane?"), ("bulk-tag", "No Tag", "Add the tag")] {
+    for (name, tag, heading) in [("bulk", "fast-lane", "Add the tag fast-lane?"), ("bulk-tag", "No Tag", "Add the tag")]
+    {
         wide();
         browser.expect("422 (Unprocessable");
         browser.visit("/");
