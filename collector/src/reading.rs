@@ -17,8 +17,10 @@ use uplink::Devices;
 pub const DEFAULT_CAPACITY: f64 = 125_000_000.0;
 /// No wire carries more bytes a second: 100 Tbit/s. A counter that grew faster was not counting.
 const MAX_RATE: f64 = 12.5e12;
-/// Below this distance two values of a counter give noise, not a rate. Also skips an exporter's cached page.
+/// Below this distance two values of a counter give noise, not a rate.
 const MIN_RATE_SPAN: Duration = Duration::from_millis(500);
+/// As long the rates of a page hold for what an exporter answers out of its cache.
+const RATES_HOLD: Duration = Duration::from_secs(2);
 /// Rung of `vpn_service_health` from which on the process behind a unit lives.
 const PROCESS_ALIVE: u8 = 2;
 /// Its last rung: data moves.
@@ -79,6 +81,24 @@ pub struct Counters {
     cpu_idle: f64,
     cpu_total: f64,
     uplink: Option<Uplink>,
+    /// Since the page before this one.
+    rates: Rates,
+}
+
+/// What the counters of two pages give.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Rates {
+    /// Busy share of all processors, in 0–1.
+    cpu: Option<f32>,
+    uplink: Option<UplinkRates>,
+}
+
+/// All in bytes per second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct UplinkRates {
+    receive: f64,
+    transmit: f64,
+    capacity: f64,
 }
 
 /// The device that carries the host's traffic.
@@ -154,7 +174,9 @@ impl Gather {
     /// The reading, given the counters of the page before; and the counters for the next. What the operator says of the
     /// uplink's capacity goes before what the page says.
     ///
-    /// `at` is when the page was answered. A counter that fell (a restart) gives no rate, never a negative one.
+    /// `at` is when the page was answered. A counter that fell (a restart) gives no rate, never a negative one. A page
+    /// too close to the one before, or the same page out of a cache, has the rates of the one before for a moment, and the
+    /// next is compared with that one.
     pub fn finish(mut self, at: Instant, before: Option<&Counters>, capacity: Option<u64>) -> (Reading, Counters) {
         for service in &mut self.services {
             let told = self.rungs.iter().find(|(unit, _)| *unit == service.unit).map(|(_, rung)| *rung);
@@ -166,7 +188,7 @@ impl Gather {
         if let (Some(uplink), Some(capacity)) = (&mut uplink, capacity) {
             uplink.capacity = capacity as f64;
         }
-        let now = Counters { at, cpu_idle: self.cpu_idle, cpu_total: self.cpu_total, uplink };
+        let now = Counters { at, cpu_idle: self.cpu_idle, cpu_total: self.cpu_total, uplink, rates: Rates::default() };
         // Kernels before 3.14 do not tell what is available; free memory and caches come near.
         let available = self.memory_available.unwrap_or(self.memory_reclaimable);
         let mut reading = Reading {
@@ -177,35 +199,48 @@ impl Gather {
             host: self.host,
             ..Reading::default()
         };
-        if let Some(before) = before
-            && at.saturating_duration_since(before.at) >= MIN_RATE_SPAN
-        {
-            reading.cpu = now.cpu_busy(before);
-            if let Some((receive, transmit, capacity)) = now.uplink_rates(before) {
-                reading.receive_bytes_per_second = Some(receive);
-                reading.transmit_bytes_per_second = Some(transmit);
-                reading.net = Some((receive.max(transmit) / capacity) as f32);
-            }
+        let next = match before {
+            Some(before) if now.is_as_good_as(before) => before.clone(),
+            Some(before) => Counters { rates: now.rates(before), ..now },
+            None => now,
+        };
+        if at.saturating_duration_since(next.at) <= RATES_HOLD {
+            let Rates { cpu, uplink } = next.rates;
+            reading.cpu = cpu;
+            reading.receive_bytes_per_second = uplink.map(|uplink| uplink.receive);
+            reading.transmit_bytes_per_second = uplink.map(|uplink| uplink.transmit);
+            reading.net = uplink.map(|uplink| (uplink.receive.max(uplink.transmit) / uplink.capacity) as f32);
         }
-        (reading, now)
+        (reading, next)
     }
 }
 
 impl Counters {
+    /// True when nothing can be learned from the distance between the two: no time lies between them, or the page came
+    /// out of a cache, as processors always count.
+    fn is_as_good_as(&self, before: &Self) -> bool {
+        let is_cached = self.cpu_total > 0.0 && self.cpu_total == before.cpu_total;
+        is_cached || self.at.saturating_duration_since(before.at) < MIN_RATE_SPAN
+    }
+
+    fn rates(&self, before: &Self) -> Rates {
+        Rates { cpu: self.cpu_busy(before), uplink: self.uplink_rates(before) }
+    }
+
     fn cpu_busy(&self, before: &Self) -> Option<f32> {
         let (total, idle) = (self.cpu_total - before.cpu_total, self.cpu_idle - before.cpu_idle);
         // Idle time may step back by a tick on some kernels; a whole second means that the host restarted.
         (total > 0.0 && total.is_finite() && idle > -1.0).then(|| ratio(1.0 - idle / total))
     }
 
-    fn uplink_rates(&self, before: &Self) -> Option<(f64, f64, f64)> {
+    fn uplink_rates(&self, before: &Self) -> Option<UplinkRates> {
         let (now, then) = (self.uplink.as_ref()?, before.uplink.as_ref()?);
         let seconds = (self.at - before.at).as_secs_f64();
         let receive = (now.receive_bytes - then.receive_bytes) / seconds;
         let transmit = (now.transmit_bytes - then.transmit_bytes) / seconds;
         let is_rate =
             now.device == then.device && [receive, transmit].iter().all(|rate| (0.0..=MAX_RATE).contains(rate));
-        is_rate.then_some((receive, transmit, now.capacity))
+        is_rate.then_some(UplinkRates { receive, transmit, capacity: now.capacity })
     }
 }
 

@@ -69,8 +69,25 @@ fn a_counter_that_did_not_count_gives_no_rate() {
 #[test]
 fn a_page_from_the_exporters_cache_gives_no_rate() {
     let same = page(10.0, 5.0, 1e6, 2e6);
-    assert_eq!(read_twice(&same, &same, 100.0).cpu, None, "no processor time passed");
+    let reading = read_twice(&same, &same, 100.0);
+    assert_eq!((reading.cpu, reading.net), (None, None), "no processor time passed");
     assert_eq!(read_twice(&same, &page(11.0, 5.0, 1e6, 2e6), 0.1).cpu, None, "too close");
+}
+
+/// An exporter that caches for a second, asked more often than that; then for minutes the same page.
+#[test]
+fn a_page_out_of_the_cache_has_the_rates_of_the_one_before_for_a_moment() {
+    let start = Instant::now();
+    let pages = [(0.0, 10.0), (0.51, 10.0), (1.0, 10.5), (1.2, 10.6), (1.5, 11.0), (2.01, 11.0), (9.0, 11.0)];
+    let (mut kept, mut read) = (None, Vec::new());
+    for (at, idle) in pages {
+        let at = start + Duration::from_secs_f64(at);
+        let (reading, counters) = gather(&page(idle, idle, idle * 1e6, 0.0)).finish(at, kept.as_ref(), None);
+        kept = Some(counters);
+        read.push((reading.cpu.is_some(), reading.receive_bytes_per_second.map(f64::round)));
+    }
+    let (none, first, second) = ((false, None), (true, Some(5e5)), (true, Some(1e6)));
+    assert_eq!(read, [none, none, first, first, second, second, none]);
 }
 
 #[test]
