@@ -15,9 +15,6 @@ use mect_fleet::collecting::DroppedTarget;
 use mect_fleet::store::{Registration, StoreError};
 use mect_fleet::{Fleet, HostId, ScrapeTarget, ServerId, TargetPolicy, Timestamp};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError, Labels};
 use crate::metrics::{Metrics, Source};
@@ -30,17 +27,16 @@ pub mod file_sd;
 mod groups;
 pub mod http_sd;
 mod merge;
+mod running;
 
 pub use again::{Again, Read, Reloads};
 use file_sd::FileSource;
-use http_sd::{Answer, Asker, HttpSource};
+use http_sd::{Answer, HttpSource};
 pub use mect_fleet::{Endpoint, InvalidEndpoint};
 use merge::{fixed, merge};
 
 /// Where no file is to be looked at.
 const WITHOUT_FILES: Duration = Duration::from_secs(86_400);
-/// Sets that the inventory refused are offered again after this time.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// One way to know how a server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +95,7 @@ pub struct Discovery {
     refresh: Duration,
     /// Where copies of target files are kept.
     data_dir: PathBuf,
+    accesses: Arc<Accesses>,
     policy: Arc<TargetPolicy>,
     reloads: Reloads,
     asked: mpsc::Receiver<again::Asked>,
@@ -134,10 +131,7 @@ impl Discovery {
         let data_dir = &config.store.data_dir;
         let files = config.file_sd.iter().flat_map(|file_sd| &file_sd.files);
         let files = files.map(|path| FileSource::new(path, Arc::clone(policy)).with_copy_in(data_dir));
-        let lists = config.http_sd.iter().map(|list| {
-            let asker = Asker::new(list, Arc::clone(accesses), Arc::clone(policy))?;
-            Ok(HttpSource::new(asker, &list.url, data_dir))
-        });
+        let lists = config.http_sd.iter().map(|list| HttpSource::new(list, accesses, policy, data_dir));
         let (reloads, asked) = Reloads::new();
         Ok(Self {
             fixed: fixed(config),
@@ -145,6 +139,7 @@ impl Discovery {
             lists: lists.collect::<Result<_, _>>()?,
             refresh: refresh_of(config),
             data_dir: data_dir.clone(),
+            accesses: Arc::clone(accesses),
             policy: Arc::clone(policy),
             reloads,
             asked,
@@ -264,30 +259,6 @@ impl Discovery {
         self.reloads.clone()
     }
 
-    /// Reads every source of another configuration, whether it changed or not, and publishes the new set. A file that
-    /// cannot be used keeps its last good content.
-    async fn reload(&mut self, again: Again) -> Result<Read, StoreError> {
-        let mut known = std::mem::take(&mut self.files);
-        for path in again.files {
-            let place = known.iter().position(|file| file.path() == path);
-            let file = place.map(|place| known.swap_remove(place));
-            self.files.push(
-                file.unwrap_or_else(|| FileSource::new(path, Arc::clone(&self.policy)).with_copy_in(&self.data_dir)),
-            );
-        }
-        (self.fixed, self.refresh) = (again.fixed, again.refresh);
-        for file in &mut self.files {
-            file.forget();
-            if let Err(error) = file.refresh() {
-                self.metrics.count_unusable(Source::File);
-                tracing::warn!(%error, "target file not used; its last good content stays in force");
-            }
-        }
-        self.follow_sources(true).await?;
-        let problems = self.told_problems.borrow().files.clone();
-        Ok(Read { targets: self.published.borrow().len(), problems })
-    }
-
     /// Targets that are not scraped, as they change.
     pub fn subscribe_dropped(&self) -> watch::Receiver<Vec<DroppedTarget>> {
         self.told_dropped.subscribe()
@@ -314,7 +285,20 @@ impl Discovery {
     fn merged(&self) -> (Vec<&Candidate>, Vec<DroppedTarget>) {
         let files = self.files.iter().flat_map(FileSource::candidates);
         let lists = self.lists.iter().flat_map(HttpSource::candidates);
-        merge(self.fixed.iter().chain(files).chain(lists))
+        let mut unreachable = Vec::new();
+        let reachable = self.fixed.iter().chain(files).chain(lists).filter(|candidate| {
+            let unknown = candidate.labels.access.as_deref().filter(|name| !self.accesses.has(name));
+            unreachable.extend(unknown.map(|name| {
+                let (address, reason) =
+                    (candidate.endpoint.to_string(), format!("no [[access]] has the name `{name}`"));
+                tracing::warn!(target = address, reason, "a target cannot be reached and is left aside");
+                DroppedTarget { address, reason }
+            }));
+            unknown.is_none()
+        });
+        let (taken, mut dropped) = merge(reachable);
+        dropped.extend(unreachable);
+        (taken, dropped)
     }
 
     /// Makes the configured targets known and publishes them with those of the inventory.
@@ -390,65 +374,12 @@ impl Discovery {
         self.publish_set();
         Ok(())
     }
-
-    /// Looks at the sources until `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut views = self.fleet.subscribe();
-        let mut next_look = Instant::now() + self.refresh;
-        // Each list is asked for by itself: a slow one keeps neither files nor other lists waiting.
-        let mut questions = JoinSet::new();
-        for (list, place) in self.lists.iter().zip(0..) {
-            questions.spawn(ask_later(Arc::clone(list.asker()), place));
-        }
-        loop {
-            let looked = tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep_until(next_look) => {
-                    next_look = Instant::now() + self.refresh;
-                    self.refresh().await
-                }
-                Some(told) = questions.join_next() => match told {
-                    Ok(told) => {
-                        if let Some(list) = self.lists.get(told.0) {
-                            questions.spawn(ask_later(Arc::clone(list.asker()), told.0));
-                        }
-                        self.take(told).await
-                    }
-                    // A panic: the whole collector ends rather than that a list is never asked for again.
-                    Err(lost) => {
-                        tracing::error!(%lost, "a question for a target list broke off");
-                        return;
-                    }
-                },
-                Some((sources, answer)) = self.asked.recv() => {
-                    let read = self.reload(sources).await;
-                    // What the inventory refused is tried again soon.
-                    next_look = Instant::now() + if read.is_ok() { self.refresh } else { self.refresh.min(RETRY_AFTER) };
-                    // Whoever does not wait any more finds it in the log.
-                    drop(answer.send(read));
-                    continue;
-                }
-                Ok(()) = views.changed() => self.follow().await,
-            };
-            if let Err(error) = looked {
-                self.inventory_version = 0;
-                next_look = next_look.min(Instant::now() + RETRY_AFTER);
-                tracing::error!(%error, "discovered servers could not be registered; trying again");
-            }
-        }
-    }
 }
 
 /// How often target files are looked at.
 fn refresh_of(config: &Config) -> Duration {
     let refresh = config.file_sd.iter().map(|file_sd| file_sd.refresh_seconds).fold(f64::INFINITY, f64::min);
     Duration::try_from_secs_f64(refresh).unwrap_or(WITHOUT_FILES)
-}
-
-/// Asks for the list at `place` once it is due.
-async fn ask_later(asker: Arc<Asker>, place: usize) -> Told {
-    tokio::time::sleep(asker.refresh()).await;
-    (place, asker.ask().await)
 }
 
 fn registration(candidate: &Candidate) -> Registration {

@@ -249,7 +249,7 @@ struct Simulate {
     /// Samples on each page, about.
     #[arg(long)]
     samples: Option<usize>,
-    /// `demo`: some are slow, failing or flapping. `load`: all are healthy and cheap.
+    /// `demo`: some are slow, failing or flapping. `load`: all are healthy and cheap. `hostile`: one in ten is odd.
     #[arg(long, value_enum, default_value_t = Profile::Demo)]
     profile: Profile,
     /// Makes another fleet.
@@ -264,6 +264,7 @@ struct Simulate {
 enum Profile {
     Demo,
     Load,
+    Hostile,
 }
 
 fn main() -> ExitCode {
@@ -314,6 +315,7 @@ fn main() -> ExitCode {
                     profile: match options.profile {
                         Profile::Demo => simulate::Profile::Demo,
                         Profile::Load => simulate::Profile::Load,
+                        Profile::Hostile => simulate::Profile::Hostile,
                     },
                     seed: options.seed,
                 },

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `packed` | one page |
 //!
-//! Written by the engine, read by the web side. All pages together take at most [`MEAN_BYTES`] for each server and
-//! [`SLACK_BYTES`] beside; a page that would go beyond is not kept.
+//! Written by the engine, read by the web side. A page of [`SHARE_BYTES`] always has room; what larger ones take beyond
+//! that comes out of [`SLACK_BYTES`] for all together, and one that finds no room there is not kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,8 @@ mod tests;
 pub use packed::Packed;
 
 /// Of what a target may cost in all, 16 KiB, so much is for its page: three times what an exporter's takes.
-pub const MEAN_BYTES: usize = 12 * 1024;
-/// A small fleet of large pages has this beside.
+pub const SHARE_BYTES: usize = 12 * 1024;
+/// Of what large pages take beyond their share.
 pub const SLACK_BYTES: usize = 8 * 1024 * 1024;
 /// Where only pages are kept that somebody asked for, so many.
 const ASKED_FOR: usize = 32;
@@ -38,9 +38,9 @@ pub struct Pages {
 #[derive(Default)]
 struct Kept {
     by_server: HashMap<ServerId, Arc<Latest>>,
-    /// Of all pages.
-    bytes: usize,
-    /// It was told that a page is not kept.
+    /// What all pages take beyond their shares.
+    slack: usize,
+    /// It was told that a page is not kept. Told anew once half of the slack was free again.
     told: bool,
 }
 
@@ -54,6 +54,10 @@ struct Latest {
 impl Latest {
     fn bytes(&self) -> usize {
         self.outcome.as_ref().map_or(0, Packed::len)
+    }
+
+    fn beyond_share(&self) -> usize {
+        self.bytes().saturating_sub(SHARE_BYTES)
     }
 }
 
@@ -83,14 +87,15 @@ impl Pages {
             let oldest = kept.by_server.iter().min_by_key(|(_, latest)| latest.at).map(|(server, _)| *server);
             oldest.into_iter().for_each(|server| kept.remove(server));
         }
-        if kept.bytes + latest.bytes() > SLACK_BYTES + MEAN_BYTES * (kept.by_server.len() + 1) {
+        if kept.slack + latest.beyond_share() > SLACK_BYTES {
             if !std::mem::replace(&mut kept.told, true) {
                 let (server, bytes) = (report.server, latest.bytes());
                 tracing::warn!(%server, bytes, "pages are larger than reckoned with: some are not kept for /federate");
             }
             return;
         }
-        kept.bytes += latest.bytes();
+        kept.slack += latest.beyond_share();
+        kept.told &= kept.slack > SLACK_BYTES / 2;
         kept.by_server.insert(report.server, Arc::new(latest));
     }
 
@@ -112,7 +117,7 @@ impl Pages {
 impl Kept {
     fn remove(&mut self, server: ServerId) {
         if let Some(latest) = self.by_server.remove(&server) {
-            self.bytes -= latest.bytes();
+            self.slack -= latest.beyond_share();
         }
     }
 }

@@ -66,6 +66,8 @@ pub enum Profile {
     Demo,
     /// All healthy and quick, to measure who scrapes them.
     Load,
+    /// The same, but one in ten is odd: see [`Odd`].
+    Hostile,
 }
 
 /// A simulated fleet that listens.

@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::collector::{Collector, Home};
+use support::list_server::{ListServer, Reply};
 use support::{eventually, signal};
 
 /// A configuration with targets at which nobody listens.
@@ -72,7 +73,51 @@ fn what_can_change_does_and_the_rest_is_named() {
     std::fs::write(home.path().join("token"), "secret\n").unwrap();
     assert_eq!(reload().json()["taken"], json!(["access", "file_sd", "targets"]));
     assert_eq!(addresses(&collector), [url(ONE)]);
+
+    // Its access goes, and a private address was allowed only by another setting than the one in force.
+    std::fs::write(home.path().join("t.yml"), format!("- targets: ['{THREE}']\n  labels: {{access: paris}}\n"))
+        .unwrap();
+    let more = "[[file_sd]]\nfiles = [\"t.yml\"]\n";
+    home.configure(&config(
+        &[ONE, "172.16.0.1:9"],
+        &format!("{more}[scrape]\ninside_networks = [\"127.0.0.0/8\", \"172.16.0.0/12\"]\n"),
+    ));
+    let answer = reload().json();
+    assert_eq!(answer["needs_restart"], json!(["scrape.inside_networks"]));
+    let problem = answer["problems"][0].as_str().unwrap();
+    assert!(problem.contains("172.16.0.1:9") && problem.contains("need a restart"), "{problem}");
+    assert_eq!(addresses(&collector), [url(ONE)]);
+    let dropped = collector.get("/api/v1/targets").json()["data"]["droppedTargets"].to_string();
+    assert!(dropped.contains(THREE) && dropped.contains("no [[access]] has the name `paris`"), "{dropped}");
     collector.stop();
+}
+
+#[test]
+fn lists_come_and_go_with_a_reload() {
+    let says = |list: &ListServer, address: &str| list.reply(Reply::json(&json!([{"targets": [address]}])));
+    let (first, second) = (ListServer::start_at(0, None), ListServer::start_at(0, None));
+    says(&first, ONE);
+    says(&second, TWO);
+    let lists = |lists: &[&ListServer]| {
+        let list = |list: &&ListServer| {
+            format!("[[http_sd]]\nurl = \"http://127.0.0.1:{}/\"\nrefresh_seconds = 3600\n", list.port())
+        };
+        lists.iter().map(list).collect::<String>()
+    };
+    let home = Home::new(&lists(&[&first]));
+    let collector = home.start();
+    eventually("the target of the list", || (addresses(&collector) == [url(ONE)]).then_some(()));
+
+    home.configure(&lists(&[&second, &first]));
+    assert_eq!(collector.post("/-/reload", &Value::Null).json()["taken"], json!(["http_sd"]));
+    eventually("the targets of both", || (addresses(&collector) == [url(ONE), url(TWO)]).then_some(()));
+    says(&first, THREE);
+    collector.post("/-/reload", &Value::Null);
+    // Not asked for again within the hour otherwise.
+    eventually("what the list says now", || (addresses(&collector) == [url(TWO), url(THREE)]).then_some(()));
+    home.configure(&lists(&[&second]));
+    collector.post("/-/reload", &Value::Null);
+    assert_eq!(addresses(&collector), [url(TWO)]);
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub fn measure() -> bool {
     println!("clients: GET /servers with {LISTED} servers, Brotli, {RATE} requests per second");
     for targets in [LISTED as u32, largest] {
         let interval = setting("BENCH_LARGEST_INTERVAL", 120);
-        let plan = Plan { targets, interval, samples: 100, seconds: setting("BENCH_CLIENTS_SECONDS", 30) };
+        let plan =
+            Plan { profile: "load", targets, interval, samples: 100, seconds: setting("BENCH_CLIENTS_SECONDS", 30) };
         let directory = tempfile::tempdir().unwrap();
         let _simulation = contenders::simulate(&plan, directory.path());
         hide_all_but(LISTED, &directory.path().join(TARGETS));
@@ -84,7 +85,7 @@ fn hide_all_but(listed: usize, path: &Path) {
 
 fn start(plan: &Plan, directory: &Path) -> (Running, String) {
     let (path, password) = (directory.join("collector.toml"), directory.join("password"));
-    std::fs::write(&path, format!("[web]\nlisten = \"127.0.0.1:0\"\n{}", config(plan, directory))).unwrap();
+    std::fs::write(&path, format!("[web]\nlisten = \"127.0.0.1:0\"\n{}", config(plan, "", directory))).unwrap();
     std::fs::write(&password, FIRST_PASSWORD).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mect-collector"));
     command.arg("serve").arg("--config").arg(path).env("MECT_ADMIN_PASSWORD_FILE", password).stdout(Stdio::piped());

@@ -14,22 +14,48 @@ use super::{Plan, floor};
 /// The target file's name.
 pub const TARGETS: &str = "targets.json";
 
+/// Whether a connection outlives its scrape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connections {
+    Kept,
+    Fresh,
+}
+
+impl Connections {
+    /// The setting that makes the collector do so.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Kept => "keep_alive = \"always\"\n",
+            Self::Fresh => "keep_alive = \"never\"\n",
+        }
+    }
+}
+
 /// One program that scrapes the fleet.
 #[derive(Debug, Clone, Copy)]
 pub enum Contender {
-    Mect,
-    FetchOnly,
+    Mect(Connections),
+    FetchOnly(Connections),
     VmAgent,
     Prometheus,
 }
 
 impl Contender {
-    pub const ALL: [Self; 4] = [Self::Mect, Self::FetchOnly, Self::VmAgent, Self::Prometheus];
+    pub const ALL: [Self; 6] = [
+        Self::Mect(Connections::Kept),
+        Self::FetchOnly(Connections::Kept),
+        Self::Mect(Connections::Fresh),
+        Self::FetchOnly(Connections::Fresh),
+        Self::VmAgent,
+        Self::Prometheus,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Self::Mect => "mect",
-            Self::FetchOnly => "fetch only",
+            Self::Mect(Connections::Kept) => "mect",
+            Self::Mect(Connections::Fresh) => "mect, fresh",
+            Self::FetchOnly(Connections::Kept) => "fetch only",
+            Self::FetchOnly(Connections::Fresh) => "fetch, fresh",
             Self::VmAgent => "vmagent",
             Self::Prometheus => "prometheus",
         }
@@ -41,8 +67,8 @@ impl Contender {
         std::fs::create_dir(&home).unwrap();
         let targets = directory.join(TARGETS);
         match self {
-            Self::Mect => mect(plan, &home, directory),
-            Self::FetchOnly => fetch_only(plan, &targets),
+            Self::Mect(connections) => mect(plan, connections, &home, directory),
+            Self::FetchOnly(connections) => fetch_only(plan, connections, &targets),
             Self::VmAgent => vmagent(plan, &home, &targets),
             Self::Prometheus => prometheus(plan, &home, &targets),
         }
@@ -53,7 +79,7 @@ impl Contender {
 pub fn simulate(plan: &Plan, directory: &Path) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mect-collector"));
     command
-        .args(["simulate", "--profile", "load", "--port", "0"])
+        .args(["simulate", "--profile", plan.profile, "--port", "0"])
         .args(["--servers", &plan.targets.to_string(), "--samples", &plan.samples.to_string()])
         .arg("--targets")
         .arg(directory.join(TARGETS))
@@ -73,27 +99,29 @@ pub fn pages_served(directory: &Path) -> u64 {
     served.trim().parse().unwrap()
 }
 
-/// What the collector is told beside where it listens.
-pub fn config(plan: &Plan, directory: &Path) -> String {
+/// What the collector is told beside where it listens; `scrape` stands among the settings of scrapes.
+pub fn config(plan: &Plan, scrape: &str, directory: &Path) -> String {
     let targets = directory.join(TARGETS);
     format!(
-        "[scrape]\ninterval_seconds = {}\ninside_networks = [\"127.0.0.0/8\"]\n[[file_sd]]\nfiles = [\"{}\"]\n",
+        "[scrape]\ninterval_seconds = {}\ninside_networks = [\"127.0.0.0/8\"]\n{scrape}[[file_sd]]\nfiles = [\"{}\"]\n",
         plan.interval,
         targets.display()
     )
 }
 
-fn mect(plan: &Plan, home: &Path, directory: &Path) -> Running {
+fn mect(plan: &Plan, connections: Connections, home: &Path, directory: &Path) -> Running {
     let path = home.join("collector.toml");
-    std::fs::write(&path, format!("[web]\nlisten = \"127.0.0.1:0\"\n{}", config(plan, directory))).unwrap();
+    let config = config(plan, connections.setting(), directory);
+    std::fs::write(&path, format!("[web]\nlisten = \"127.0.0.1:0\"\n{config}")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mect-collector"));
     command.arg("serve").arg("--config").arg(path).stdout(Stdio::null());
     Running::start("cargo build", &mut command)
 }
 
-fn fetch_only(plan: &Plan, targets: &Path) -> Running {
+fn fetch_only(plan: &Plan, connections: Connections, targets: &Path) -> Running {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.env(floor::REQUEST, format!("{} {}", plan.interval, targets.display())).stdout(Stdio::null());
+    let request = format!("{} {connections:?} {}", plan.interval, targets.display());
+    command.env(floor::REQUEST, request).stdout(Stdio::null());
     Running::start("cargo bench", &mut command)
 }
 

@@ -39,6 +39,7 @@ struct Work {
 /// Measures one collector, then the group, on a database each; true when the goals were reached.
 pub fn measure() -> bool {
     let plan = Plan {
+        profile: "load",
         targets: setting("BENCH_LARGEST_TARGETS", 50_000),
         interval: setting("BENCH_LARGEST_INTERVAL", 120),
         samples: 100,
@@ -96,7 +97,7 @@ fn start(number: usize, size: usize, plan: &Plan, url: &str, directory: &Path) -
     std::fs::create_dir(&home).unwrap();
     let path = home.join("collector.toml");
     let web = "[web]\nlisten = \"127.0.0.1:0\"\nopen_metrics = true\n";
-    std::fs::write(&path, format!("{web}{}", config(plan, directory))).unwrap();
+    std::fs::write(&path, format!("{web}{}", config(plan, "", directory))).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mect-collector"));
     command.arg("serve").arg("--config").arg(path).stdout(Stdio::piped());
     command.env("MONGO_URL", url).env("SECRET_KEY", "only-for-this-bench-0123456789abcdef");

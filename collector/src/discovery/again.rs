@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mect_fleet::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::merge::fixed;
 use super::{Candidate, refresh_of};
-use crate::config::Config;
+use crate::config::{Config, HttpSd};
 
 /// Reloads that wait: whoever asks waits for the answer anyway.
 const QUEUE: usize = 4;
@@ -17,6 +16,7 @@ const QUEUE: usize = 4;
 pub struct Again {
     pub(super) fixed: Vec<Candidate>,
     pub(super) files: Vec<PathBuf>,
+    pub(super) lists: Vec<HttpSd>,
     pub(super) refresh: Duration,
 }
 
@@ -24,7 +24,12 @@ impl Again {
     /// Those of `config`.
     pub fn of(config: &Config) -> Self {
         let files = config.file_sd.iter().flat_map(|file_sd| &file_sd.files).cloned();
-        Self { fixed: fixed(config), files: files.collect(), refresh: refresh_of(config) }
+        Self {
+            fixed: fixed(config),
+            files: files.collect(),
+            lists: config.http_sd.clone(),
+            refresh: refresh_of(config),
+        }
     }
 }
 
@@ -33,12 +38,12 @@ impl Again {
 pub struct Read {
     /// Targets in use now.
     pub targets: usize,
-    /// Files that cannot be used, and why.
+    /// Sources that cannot be used, and why.
     pub problems: Vec<String>,
 }
 
 /// Sources, and who waits for what comes of them.
-pub(super) type Asked = (Again, oneshot::Sender<Result<Read, StoreError>>);
+pub(super) type Asked = (Again, oneshot::Sender<Read>);
 
 /// The way to a discovery that runs.
 #[derive(Clone)]
@@ -50,13 +55,10 @@ impl Reloads {
         (Self(sender), receiver)
     }
 
-    /// Has every source read again.
-    ///
-    /// # Errors
-    /// The inventory refused the servers; `None`: discovery has ended.
-    pub async fn reload(&self, sources: Again) -> Result<Read, Option<StoreError>> {
+    /// Has every source read again. `None`: discovery has ended.
+    pub async fn reload(&self, sources: Again) -> Option<Read> {
         let (answer, told) = oneshot::channel();
-        self.0.send((sources, answer)).await.map_err(|_| None)?;
-        told.await.map_err(|_| None)?.map_err(Some)
+        self.0.send((sources, answer)).await.ok()?;
+        told.await.ok()
     }
 }

@@ -1,5 +1,6 @@
 //! Copies of what sources said last, in the data directory: they stand in for a source that cannot be used at a start.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,9 @@ pub(super) fn keep(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> 
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    // Written beside and renamed: a copy is whole or the one before.
+    // Written beside, on the disk, and renamed: a copy is whole or the one before, also after a power cut.
     let draft = path.with_added_extension("draft");
     write(&draft)?;
+    File::open(&draft)?.sync_all()?;
     std::fs::rename(draft, path)
 }

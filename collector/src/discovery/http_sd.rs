@@ -112,6 +112,7 @@ fn words(failure: &Failure) -> String {
 
 /// One list and what it said last.
 pub struct HttpSource {
+    config: HttpSd,
     asker: Arc<Asker>,
     candidates: Vec<Candidate>,
     /// Where its last good content is kept over a restart.
@@ -124,9 +125,26 @@ pub struct HttpSource {
 
 impl HttpSource {
     /// A list that was not asked for yet, with a copy of its last good content in `data_dir`.
-    pub fn new(asker: Asker, url: &str, data_dir: &Path) -> Self {
-        let copy = copies::path(data_dir, stable_hash(url.as_bytes()), "json");
-        Self { asker: Arc::new(asker), candidates: Vec::new(), copy, is_fresh: false, problem: None }
+    ///
+    /// # Errors
+    /// The URL cannot be used.
+    pub fn new(
+        config: &HttpSd,
+        accesses: &Arc<Accesses>,
+        policy: &Arc<TargetPolicy>,
+        data_dir: &Path,
+    ) -> Result<Self, ConfigError> {
+        let asker = Asker::new(config, Arc::clone(accesses), Arc::clone(policy))?;
+        // Whom it shows itself as may decide on what it is told.
+        let key = format!("{}\n{}", config.url, config.access.as_deref().unwrap_or_default());
+        let copy = copies::path(data_dir, stable_hash(key.as_bytes()), "json");
+        let (config, asker) = (config.clone(), Arc::new(asker));
+        Ok(Self { config, asker, candidates: Vec::new(), copy, is_fresh: false, problem: None })
+    }
+
+    /// What the configuration says of it.
+    pub fn config(&self) -> &HttpSd {
+        &self.config
     }
 
     /// Who asks for it.

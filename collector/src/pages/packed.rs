@@ -1,56 +1,57 @@
 //! One page, packed.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
-use flate2::Compression;
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 
 use crate::parse::Format;
 use crate::scrape;
 
-/// A page as a gzip stream. One with the 120 series of an exporter takes about 4 KiB, unpacked 15.
+/// A page, packed. One with the 120 series of an exporter takes 4 to 5 KiB, unpacked 15.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
-    gzip: Box<[u8]>,
+    packed: Box<[u8]>,
+    coding: Coding,
     /// Its length when unpacked.
     bytes: usize,
     pub(super) format: Format,
+}
+
+/// How a page is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    /// By the exporter, on the wire.
+    Gzip,
+    /// Here, where it came plain: a tenth of what gzip takes, for a third more room.
+    Snappy,
 }
 
 impl Packed {
     /// Packs a page. One that came packed stays as it came, and costs nothing here.
     pub fn of(page: scrape::Page) -> Self {
         let (bytes, format) = (page.bytes.len(), page.format);
-        let gzip = page.gzip.unwrap_or_else(|| pack(&page.bytes));
-        Self { gzip: gzip.into(), bytes, format }
+        let (packed, coding) = match page.gzip {
+            Some(gzip) => (gzip, Coding::Gzip),
+            // It fails for pages of gigabytes, which no limit lets in.
+            None => (snap::raw::Encoder::new().compress_vec(&page.bytes).unwrap_or_default(), Coding::Snappy),
+        };
+        Self { packed: packed.into(), coding, bytes, format }
     }
 
     /// Bytes that it takes.
     pub(super) const fn len(&self) -> usize {
-        self.gzip.len()
-    }
-
-    #[cfg(test)]
-    pub(super) fn gzip_for_tests(&self) -> &[u8] {
-        &self.gzip
+        self.packed.len()
     }
 
     /// The page. Empty if it cannot be unpacked, which cannot be: it was once before, or was packed here.
     pub(super) fn unpack(&self) -> Vec<u8> {
-        let mut page = Vec::with_capacity(self.bytes);
-        let unpacked = MultiGzDecoder::new(&*self.gzip).take(self.bytes as u64).read_to_end(&mut page);
-        if unpacked.is_err() {
-            page.clear();
+        match self.coding {
+            Coding::Gzip => {
+                let mut page = Vec::with_capacity(self.bytes);
+                let unpacked = MultiGzDecoder::new(&*self.packed).take(self.bytes as u64).read_to_end(&mut page);
+                if unpacked.is_ok() { page } else { Vec::new() }
+            }
+            Coding::Snappy => snap::raw::Decoder::new().decompress_vec(&self.packed).unwrap_or_default(),
         }
-        page
     }
-}
-
-/// The fastest way: it is done beside scrapes, and the best one would save an eighth.
-fn pack(page: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(page.len() / 4), Compression::fast());
-    // Writing to memory does not fail.
-    let _ = encoder.write_all(page);
-    encoder.finish().unwrap_or_default()
 }

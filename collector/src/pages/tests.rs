@@ -1,7 +1,10 @@
 //! Pages come, are replaced and go; what they say stays.
 
+use std::io::Write;
 use std::time::Instant;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use mect_fleet::{FailureReason, Reading};
 
 use super::*;
@@ -71,7 +74,7 @@ fn a_page_stays_until_a_scrape_fails_or_its_target_goes() {
     pages.put(&up(id(2), 1), Some(packed("b 1\n", None)));
     pages.forget(id(2));
     assert_eq!(pages.latest(id(2)), None);
-    assert_eq!(pages.kept().bytes, 0, "nothing is left of them");
+    assert_eq!(pages.kept().by_server.len(), 1, "nothing is left of it");
 }
 
 #[test]
@@ -89,11 +92,15 @@ fn a_visitor_sees_what_it_wants() {
 }
 
 #[test]
-fn what_came_packed_is_kept_as_it_came() {
-    let first = packed("a 1\nb 2\n", None);
-    let again = packed("a 1\nb 2\n", Some(first.gzip_for_tests().to_vec()));
-    assert_eq!(again, first);
-    assert_eq!(again.unpack(), b"a 1\nb 2\n");
+fn however_a_page_came_it_is_kept_small_and_whole() {
+    let page = "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 1\n".repeat(200);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(page.as_bytes()).unwrap();
+    for came in [packed(&page, None), packed(&page, Some(gzip.finish().unwrap()))] {
+        assert_eq!(came.unpack(), page.as_bytes());
+        assert!(came.len() * 10 < page.len(), "{}", came.len());
+    }
+    assert_eq!(packed("", None).unpack(), b"");
 }
 
 #[test]
@@ -110,15 +117,17 @@ fn where_not_all_are_kept_the_latest_few_are() {
 }
 
 #[test]
-fn all_together_stay_within_their_budget() {
+fn large_pages_share_the_slack_and_leave_the_others_their_room() {
     let pages = Pages::new(true, parse::Limits::default());
     let large = |bytes: usize| packed("a 1\n", Some(vec![0; bytes]));
-    pages.put(&up(id(1), 1), Some(large(SLACK_BYTES)));
-    pages.put(&up(id(2), 1), Some(large(2 * MEAN_BYTES)));
-    pages.put(&up(id(3), 1), Some(large(MEAN_BYTES + 1)));
-    let kept = [1, 2, 3].map(|number| Told::samples(&*pages, id(number)).is_some());
-    assert_eq!(kept, [true, true, false]);
+    pages.put(&up(id(1), 1), Some(large(SLACK_BYTES + SHARE_BYTES)));
+    pages.put(&up(id(2), 1), Some(large(SHARE_BYTES + 1)));
+    pages.put(&up(id(3), 1), Some(large(SHARE_BYTES)));
+    let kept = || [1, 2, 3].map(|number| Told::samples(&*pages, id(number)).is_some());
+    assert_eq!(kept(), [true, false, true]);
     pages.forget(id(1));
-    pages.put(&up(id(3), 2), Some(large(1)));
-    assert!(Told::samples(&*pages, id(3)).is_some());
+    pages.put(&up(id(2), 2), Some(large(SHARE_BYTES + 1)));
+    assert_eq!(kept(), [false, true, true]);
+    pages.put(&up(id(2), 3), Some(large(1)));
+    assert_eq!(pages.kept().slack, 0);
 }

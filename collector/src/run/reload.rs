@@ -14,7 +14,7 @@ use crate::discovery::{Again, Reloads};
 use crate::scrape::Accesses;
 
 /// Sections that hold as soon as they are read. All else is built into parts that run.
-const AT_ONCE: [&str; 3] = ["access", "file_sd", "targets"];
+const AT_ONCE: [&str; 4] = ["access", "file_sd", "http_sd", "targets"];
 
 /// Reads them again.
 pub(super) struct Reloader {
@@ -52,12 +52,8 @@ impl Reloader {
         let read = spawn_blocking(move || Config::load(path.as_deref(), &Variables::of_process()?)).await;
         let config = read.map_err(|error| NotReloaded(error.to_string()))?.map_err(refused)?;
         self.accesses.replace(&config.access).map_err(refused)?;
-        let again = self.discovery.reload(Again::of(&config)).await.map_err(|error| {
-            let what = "the store did not take the targets, which is tried again";
-            NotReloaded(
-                error.map_or_else(|| "the collector is stopping".to_owned(), |error| format!("{what}: {error}")),
-            )
-        })?;
+        let again = self.discovery.reload(Again::of(&config)).await;
+        let again = again.ok_or_else(|| NotReloaded("the collector is stopping".to_owned()))?;
         let changed = in_force.differing(&config.source);
         let (taken, needs_restart) = changed.into_iter().partition(|key| AT_ONCE.contains(&key.as_str()));
         *in_force = AT_ONCE.iter().fold(in_force.clone(), |source, section| source.with(section, &config.source));

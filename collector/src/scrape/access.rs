@@ -207,6 +207,11 @@ impl Accesses {
         Ok(())
     }
 
+    /// True when a way has that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.named.read().unwrap_or_else(PoisonError::into_inner).by_name.contains_key(name)
+    }
+
     /// The way with that name, or the usual one.
     ///
     /// # Errors

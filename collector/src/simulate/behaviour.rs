@@ -73,6 +73,8 @@ impl Behaviour {
     pub(super) fn of(options: &Options, server: u32) -> Self {
         match options.profile {
             Profile::Load => Self::Healthy,
+            Profile::Hostile if server % 10 == 9 => Self::Odd(Odd::ALL[server as usize / 10 % Odd::ALL.len()]),
+            Profile::Hostile => Self::Healthy,
             Profile::Demo => Self::at_rank(rank(options.servers, server), server / BLOCK),
         }
     }
@@ -177,6 +179,9 @@ mod tests {
             assert!(counts.contains_key("Flapping"), "{servers}: {counts:?}");
         }
         assert_eq!(Behaviour::of(&Options { profile: Profile::Load, ..demo(100) }, 50), Behaviour::Healthy);
+        let hostile = Options { profile: Profile::Hostile, ..demo(100) };
+        let odd = (0..100).filter(|server| matches!(Behaviour::of(&hostile, *server), Behaviour::Odd(_))).count();
+        assert_eq!(odd, 10);
     }
 
     #[test]

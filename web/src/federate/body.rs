@@ -1,6 +1,8 @@
 //! The answer on its way out, piece by piece: what was sent is held no longer.
 
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::vec;
 
 use axum::body::Body;
@@ -14,6 +16,12 @@ use super::families::{Family, Kind};
 
 /// Bytes that are packed and sent at a time: some hundred microseconds of work.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// Who has not read all by then gets no more. Prometheus waits for 10 s, unless it is told otherwise.
+const SENT_WITHIN: Duration = Duration::from_secs(60);
+
+/// What is still to be sent. Gone after [`SENT_WITHIN`], whether somebody reads or not: others wait for the turn.
+struct Sending(Arc<Mutex<Option<Pieces>>>);
 
 /// What is still to be sent.
 struct Pieces {
@@ -31,7 +39,31 @@ pub(super) fn of(families: Vec<(Box<str>, Family)>, is_gzip: bool, turn: OwnedSe
     // The fastest level: the text repeats itself so much that it shrinks to a tenth all the same.
     let gzip = is_gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
     let pieces = Pieces { families: families.into_iter(), lines: Bytes::new(), gzip, _turn: turn };
-    Body::from_stream(stream::iter(pieces))
+    let sending = Arc::new(Mutex::new(Some(pieces)));
+    let late = Arc::downgrade(&sending);
+    tokio::spawn(async move {
+        tokio::time::sleep(SENT_WITHIN).await;
+        if let Some(sending) = late.upgrade() {
+            lock(&sending).take();
+        }
+    });
+    Body::from_stream(stream::iter(Sending(sending)))
+}
+
+fn lock(sending: &Mutex<Option<Pieces>>) -> MutexGuard<'_, Option<Pieces>> {
+    // Nothing under the lock panics half-way.
+    sending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Iterator for Sending {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<io::Result<Bytes>> {
+        match lock(&self.0).as_mut() {
+            Some(pieces) => pieces.next(),
+            None => Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time"))),
+        }
+    }
 }
 
 impl Pieces {
@@ -68,5 +100,44 @@ impl Iterator for Pieces {
                 return Some(Ok(packed.into()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn families() -> Vec<(Box<str>, Family)> {
+        let lines = "a 1 1000\n".repeat(20_000).into_bytes();
+        vec![("a".into(), Family { kind: Kind::Gauge, lines })]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_keeps_nobody_waiting() {
+        let turns = Arc::new(Semaphore::new(1));
+        let turn = Arc::clone(&turns).try_acquire_owned().unwrap();
+        let mut body = of(families(), false, turn).into_data_stream();
+        assert!(body.next().await.unwrap().is_ok());
+        assert_eq!(turns.available_permits(), 0);
+        tokio::time::sleep(SENT_WITHIN * 2).await;
+        assert_eq!(turns.available_permits(), 1);
+        assert!(body.next().await.unwrap().is_err(), "half an answer must not look like a whole one");
+    }
+
+    #[tokio::test]
+    async fn who_reads_gets_all_and_gives_the_turn_back() {
+        let turns = Arc::new(Semaphore::new(1));
+        let turn = Arc::clone(&turns).try_acquire_owned().unwrap();
+        let mut body = of(families(), false, turn).into_data_stream();
+        let mut text = Vec::new();
+        while let Some(piece) = body.next().await {
+            text.extend_from_slice(&piece.unwrap());
+        }
+        drop(body);
+        assert_eq!(text.len(), "# TYPE a gauge\n".len() + 20_000 * "a 1 1000\n".len());
+        assert_eq!(turns.available_permits(), 1);
     }
 }

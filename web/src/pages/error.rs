@@ -19,6 +19,8 @@ struct ErrorPage<'a> {
     detail: &'a str,
     /// What to do next.
     next: &'static str,
+    /// Where to sign in, for who is signed in no longer.
+    sign_in: Option<String>,
 }
 
 /// What a person can do about it.
@@ -29,7 +31,7 @@ fn next(problem: &Problem) -> &'static str {
         {
             "Nothing was changed. Open the page of the form again, and send it from there."
         }
-        StatusCode::UNAUTHORIZED => "Sign in again, and do it once more.",
+        StatusCode::UNAUTHORIZED => "Nothing was changed. Sign in again, and send the form once more.",
         StatusCode::FORBIDDEN => {
             "It needs another role, or another way to sign in. A superadmin can give you the role."
         }
@@ -76,7 +78,7 @@ impl Browser {
         }
         if problem.status == StatusCode::UNAUTHORIZED && self.is_visit {
             let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
-            return Redirect::to(&format!("/login?next={}", escape(target))).into_response();
+            return Redirect::to(&sign_in_at(target)).into_response();
         }
         let identity = match response.extensions_mut().remove::<Identity>() {
             Some(identity) => Some(identity),
@@ -88,7 +90,9 @@ impl Browser {
         };
         let who = identity.map(|identity| Who::on(Section::Elsewhere, &identity));
         let (status, detail) = (problem.status.as_u16(), &problem.detail);
-        match page(problem.status, &ErrorPage { who, status, detail, next: next(&problem) }) {
+        // Back to the page of the form.
+        let sign_in = (problem.status == StatusCode::UNAUTHORIZED).then(|| sign_in_at(&referrer(headers)));
+        match page(problem.status, &ErrorPage { who, status, detail, next: next(&problem), sign_in }) {
             Ok(mut shown) => {
                 for name in [header::ALLOW, header::RETRY_AFTER] {
                     if let Some(value) = response.headers_mut().remove(&name) {
@@ -100,4 +104,16 @@ impl Browser {
             Err(_) => response,
         }
     }
+}
+
+/// The sign-in that leads to a page of ours.
+fn sign_in_at(target: &str) -> String {
+    format!("/login?next={}", escape(target))
+}
+
+/// The page of ours that the browser came from.
+fn referrer(headers: &HeaderMap) -> String {
+    let referrer = headers.get(header::REFERER).and_then(|value| value.to_str().ok()?.parse::<Uri>().ok());
+    // What is not of this site, the sign-in refuses to go to; of another one a path alone is harmless.
+    referrer.and_then(|uri| Some(uri.path_and_query()?.to_string())).unwrap_or_else(|| "/".to_owned())
 }

@@ -154,7 +154,8 @@ async fn a_list_that_drips_is_given_up() {
 fn the_last_good_list_stays_in_force_also_over_a_restart() {
     let home = tempfile::tempdir().unwrap();
     let config = config(SocketAddr::from(([192, 0, 2, 9], 80)));
-    let source = || HttpSource::new(asker(&config), &config.url, home.path());
+    let accesses = Accesses::open(&[], None).unwrap();
+    let source = || HttpSource::new(&config, &accesses, &Arc::default(), home.path()).unwrap();
     let list = |text: &str| read(text.into(), &TargetPolicy::default());
     let mut first = source();
     assert!(first.use_copy().is_err(), "nothing was said yet");
