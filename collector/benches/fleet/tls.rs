@@ -122,7 +122,7 @@ async fn serve(socket: TcpStream, acceptor: TlsAcceptor, counts: Arc<(AtomicU64,
     let Ok(stream) = acceptor.accept(socket).await else { return };
     let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
     (if is_resumed { &counts.1 } else { &counts.0 }).fetch_add(1, Ordering::Relaxed);
-    let service = service_fn(move |_| {
+    let service = service_fn(move |_: http::Request<hyper::body::Incoming>| {
         let response = http::Response::builder().header("content-type", "text/plain; version=0.0.4");
         let response = response.body(Full::from(page.clone()));
         async { response }
@@ -132,7 +132,8 @@ async fn serve(socket: TcpStream, acceptor: TlsAcceptor, counts: Arc<(AtomicU64,
 
 fn acceptor(directory: &Path, tickets: usize) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain = CertificateDer::pem_file_iter(directory.join("server.pem")).unwrap().map(Result::unwrap).collect();
+    let chain = CertificateDer::pem_file_iter(directory.join("server.pem")).unwrap();
+    let chain: Vec<_> = chain.map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(directory.join("server.key")).unwrap();
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
