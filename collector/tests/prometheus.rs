@@ -147,7 +147,11 @@ fn a_server_that_goes_down_ends_in_a_prometheus_that_federates_it() {
          [[targets]]\naddress = \"{ip}:{port}\"\n[[targets]]\naddress = \"{neighbour}:{neighbour_port}\"\n"
     ));
     let collector = home.start();
-    let prometheus = Prometheus::start(home.path(), &scrape_config(&collector));
+    // A series with times of its own ends only after five minutes in a Prometheus before 2.48, which knows no
+    // `track_timestamps_staleness`.
+    let config =
+        scrape_config(&collector).replace("honor_labels: true", "honor_labels: true\n  honor_timestamps: false");
+    let prometheus = Prometheus::start(home.path(), &config);
     let of = |labels: &str| format!("{{job=\"vpn\",instance=\"{ip}:{port}\",{labels}}}");
     let is = |query: &str, expected: f64| {
         eventually(&format!("{query} to be {expected}"), || (prometheus.number(query)? == expected).then_some(()));

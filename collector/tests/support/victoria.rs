@@ -28,6 +28,8 @@ impl VictoriaMetrics {
             let path = directory.join("victoria-metrics.yml");
             std::fs::write(&path, config).unwrap();
             command.arg(format!("-promscrape.config={}", path.display()));
+            // It has a flag of its own for the time between two looks at a list, and refuses Prometheus' key for that.
+            command.args(["-promscrape.config.strictParse=false", "-promscrape.httpSDCheckInterval=1s"]);
         }
         let append = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         command.stdout(Stdio::null()).stderr(append);
