@@ -91,7 +91,7 @@ fn is_in_order<'a>(requests: impl Iterator<Item = &'a Got>) {
 
 #[test]
 fn version_two_is_sent_as_the_specification_has_it() {
-    let receiver = Receiver::start(Reply::status(204).with(WRITTEN, 1_000_000));
+    let receiver = Receiver::start(Reply::status(204).with(WRITTEN, "1000000"));
     let more = "protocol = \"2.0\"\nexternal_labels = { zone = \"b\" }\nheaders = { \"X-Scope-OrgID\" = \"vpn\" }";
     let home = home(&remote_write("two", &receiver.address, more));
     let _simulation = simulate(2, &home.path().join("targets.json"));
@@ -117,7 +117,7 @@ fn version_two_is_sent_as_the_specification_has_it() {
     }
     until_sent(&collector, "two");
     assert!(metric(&collector, "samples_total", "two") > 50.0);
-    receiver.reply(Reply::status(204).with(WRITTEN, 1));
+    receiver.reply(Reply::status(204).with(WRITTEN, "1"));
     eventually("samples that it did not write", || {
         (metric(&collector, "rejected_samples_total", "two") > 10.0).then_some(())
     });
@@ -156,8 +156,8 @@ fn what_can_pass_is_sent_again_and_nothing_is_lost() {
     for reply in [
         Reply::Hang,
         Reply::status(503),
-        Reply::status(429).with("retry-after", 1),
-        Reply::status(307).with("location", format!("http://{}/elsewhere", receiver.address)),
+        Reply::status(429).with("retry-after", "1"),
+        Reply::status(307).with("location", &format!("http://{}/elsewhere", receiver.address)),
     ] {
         receiver.reply(reply);
         let before = failures();

@@ -29,10 +29,10 @@ impl Reply {
         Self::Say { status, headers: Vec::new(), body: "" }
     }
 
-    pub(crate) fn with(self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with(self, name: &'static str, value: &str) -> Self {
         match self {
             Self::Say { status, mut headers, body } => {
-                headers.push((name, value.to_string()));
+                headers.push((name, value.to_owned()));
                 Self::Say { status, headers, body }
             }
             Self::Hang => Self::Hang,
