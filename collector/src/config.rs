@@ -17,6 +17,7 @@ mod diagnose;
 mod environment;
 mod federation;
 mod http_sd;
+mod remote_write;
 mod scrape;
 mod source;
 mod target;
@@ -26,6 +27,7 @@ pub use diagnose::ConfigError;
 pub use environment::{KNOWN_VARIABLES, Variables};
 pub use federation::Federation;
 pub use http_sd::HttpSd;
+pub use remote_write::{Protocol, RemoteWrite, Series};
 pub use scrape::{KeepAlive, Scrape};
 pub use source::Source;
 pub use target::{Labels, TargetEntry};
@@ -58,6 +60,8 @@ pub struct Config {
     pub file_sd: Vec<FileSd>,
     /// `[[http_sd]]`
     pub http_sd: Vec<HttpSd>,
+    /// `[[remote_write]]`
+    pub remote_write: Vec<RemoteWrite>,
     /// Secrets, from the environment or the files that the environment names.
     #[serde(skip)]
     pub secrets: Secrets,

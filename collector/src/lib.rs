@@ -26,6 +26,7 @@ pub mod parse;
 pub mod push;
 pub mod reading;
 pub mod record;
+pub mod remote_write;
 pub mod run;
 pub mod schedule;
 pub mod scrape;

@@ -17,8 +17,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 mod redis;
+mod remote_write;
 
 pub use redis::register_redis;
+pub use remote_write::register_remote_write;
 
 /// Label of scrapes: `success`, or the failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]

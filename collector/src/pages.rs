@@ -104,6 +104,13 @@ impl Pages {
         self.kept().remove(server);
     }
 
+    /// The page of a server's latest scrape, to be held beyond the next one; `None` when there is none, or when only the
+    /// pages that somebody asked for are kept.
+    pub fn hold(&self, server: ServerId) -> Option<Held> {
+        let latest = self.find(server).filter(|latest| self.keeps_all && latest.outcome.is_ok())?;
+        Some(Held { latest, limits: self.limits })
+    }
+
     fn find(&self, server: ServerId) -> Option<Arc<Latest>> {
         self.kept().by_server.get(&server).cloned()
     }
@@ -122,11 +129,23 @@ impl Kept {
     }
 }
 
-impl Told for Pages {
-    fn visit(&self, server: ServerId, visitor: &mut dyn SeriesVisitor) {
-        let Some(latest) = self.find(server).filter(|_| self.keeps_all) else { return };
-        let Ok(packed) = &latest.outcome else { return };
-        if !visitor.begins(latest.at) {
+/// A page that stays as it is when a newer one comes.
+#[derive(Clone)]
+pub struct Held {
+    latest: Arc<Latest>,
+    limits: parse::Limits,
+}
+
+impl Held {
+    /// Start of its scrape.
+    pub fn at(&self) -> Timestamp {
+        self.latest.at
+    }
+
+    /// Goes through its series, in page order.
+    pub fn visit(&self, visitor: &mut dyn SeriesVisitor) {
+        let Ok(packed) = &self.latest.outcome else { return };
+        if !visitor.begins(self.latest.at) {
             return;
         }
         let bytes = packed.unpack();
@@ -141,6 +160,14 @@ impl Told for Pages {
             labels.extend(sample.labels.iter().map(|label| (label.name, label.value)));
             let at = sample.timestamp.map(|at| Timestamp::from_millis(at.milliseconds()));
             visitor.sample(&sample.name, &labels, sample.value, at);
+        }
+    }
+}
+
+impl Told for Pages {
+    fn visit(&self, server: ServerId, visitor: &mut dyn SeriesVisitor) {
+        if let Some(held) = self.hold(server) {
+            held.visit(visitor);
         }
     }
 

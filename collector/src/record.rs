@@ -19,6 +19,7 @@ use mect_fleet::{FailureReason, Fleet, Health, Timestamp, Transition};
 use tokio::sync::mpsc;
 
 use crate::metrics::{Entered, Metrics};
+use crate::remote_write::Tap;
 
 mod keeper;
 mod outage;
@@ -49,13 +50,20 @@ pub struct Writer {
     keeper: Keeper,
     fleet: Arc<Fleet>,
     metrics: Metrics,
+    tap: Option<Tap>,
 }
 
 impl Writer {
     /// A queue and its writer.
     pub fn new(keeper: Keeper, fleet: Arc<Fleet>, metrics: Metrics) -> (Queue, Self) {
         let (queue, records) = mpsc::channel(QUEUE_RECORDS);
-        (queue, Self { records, keeper, fleet, metrics })
+        (queue, Self { records, keeper, fleet, metrics, tap: None })
+    }
+
+    /// Tells `tap` of every batch that was recorded.
+    #[must_use]
+    pub fn telling(self, tap: Option<Tap>) -> Self {
+        Self { tap, ..self }
     }
 
     /// Writes until every sender is gone and the queue is empty.
@@ -87,6 +95,9 @@ impl Writer {
         self.metrics.recorded.inc_by(batch.len() as u64);
         batch.iter().filter_map(|record| record.transition.as_ref()).for_each(|transition| self.tell(transition));
         self.fleet.apply(&batch);
+        if let Some(tap) = &self.tap {
+            tap.tell(batch);
+        }
     }
 
     fn tell(&self, transition: &Transition) {

@@ -26,6 +26,7 @@ use crate::on_demand::OnDemand;
 use crate::pages::Pages;
 use crate::push::Pushes;
 use crate::record::{Keeper, Outage, Replay, Writer};
+use crate::remote_write;
 use crate::schedule::Schedule;
 use crate::scrape::{Accesses, Limits, Scraper};
 use crate::sharding::{self, Follower, Sharding, Term};
@@ -38,6 +39,7 @@ mod installation;
 mod limits;
 mod live;
 mod reload;
+mod sent;
 mod store;
 mod systemd;
 mod targets;
@@ -116,8 +118,17 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
         }
         None => Keeper::Own { store: store.recorder.clone(), metrics: metrics.clone() },
     };
+    let pages = Pages::new(config.federation.raw, page_limits(&config));
+    let parts = remote_write::Parts {
+        fleet: fleet.clone(),
+        history: store.history.clone(),
+        pages: pages.clone(),
+        ours: ours.clone(),
+        all: discovery.subscribe(),
+    };
+    let tap = sent::start(&config, parts, &accesses, &mut registry, &mut tasks, &stop_upkeep)?;
     let (queue, writer) = Writer::new(keeper, fleet.clone(), metrics.clone());
-    let mut writer = tokio::spawn(writer.run());
+    let mut writer = tokio::spawn(writer.telling(tap).run());
     let mailbox = store.shared.as_ref().map(|shared| shared.mailbox.clone());
     let (receiver, pushes) = push::Receiver::new(fleet.clone(), ours.clone(), mailbox);
     let mut installation = installation::Told::new(&config, &store, started_at, discovery.subscribe_problems());
@@ -133,7 +144,6 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     );
     let scraper = scraper(&config, accesses, policy);
     let (on_demand, asked_for) = OnDemand::new();
-    let pages = Pages::new(config.federation.raw, page_limits(&config));
     let (events, waiting) = Events::new();
     tasks.spawn("telling of servers", waiting.write(store.journal.clone(), stop_upkeep.clone()));
     let asked_for = (pushes, asked_for, pages.clone());

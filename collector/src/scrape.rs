@@ -24,6 +24,7 @@ mod content_type;
 mod fetch;
 mod framing;
 mod pin;
+mod post;
 mod resolve;
 mod socket;
 
@@ -32,6 +33,7 @@ pub use access::Accesses;
 use budget::Budget;
 pub use connection::Connection;
 pub use fetch::Fetcher;
+pub use post::{Answer, Destination, Poster};
 use resolve::Resolver;
 
 /// What we accept: the formats of Prometheus' own header. The text format comes first: every exporter speaks it, it is

@@ -189,6 +189,11 @@ impl Fleet {
         self.working().retain(|id| identities.contains(&id));
     }
 
+    /// The server as it is now, published or not.
+    pub fn server(&self, id: ServerId) -> Option<Arc<ServerView>> {
+        self.working().place(id).cloned()
+    }
+
     /// The newest standing of a server, published or not.
     pub fn standing(&self, id: ServerId) -> Option<Standing> {
         self.working().place(id).map(|view| view.standing.clone())

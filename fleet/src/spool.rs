@@ -9,6 +9,8 @@
 //! of an earlier process is never written to again, and a torn or damaged frame never hides a later one.
 //!
 //! Blocks on the disk: call it from a thread that may. Knows nothing of stores, or of when they are back.
+//!
+//! An [`Outbox`] is the same for bytes that are sent on one by one, and remembers how far it was emptied.
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -24,9 +26,11 @@ use crate::view::Standing;
 
 mod aside;
 mod frame;
+mod outbox;
 mod segment;
 mod shelf;
 
+pub use outbox::{Entry, Outbox, Outgoing};
 use shelf::Shelf;
 
 /// Names inside the directory.
@@ -143,9 +147,7 @@ impl Spool {
     /// # Errors
     /// Another process holds it, a newer program wrote it, or the disk failed.
     pub fn open(directory: &Path, options: Options) -> Result<Self> {
-        let create = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
-        create.map_err(SpoolError::io("create", directory))?;
-        let lock = lock(&directory.join(LOCK_FILE))?;
+        let lock = claim(directory)?;
         let shelf = Shelf::load(directory, options)?;
         let stats = Mutex::new(shelf.stats());
         Ok(Self { shelf: Mutex::new(shelf), stats, directory: directory.to_owned(), _lock: lock })
@@ -160,7 +162,7 @@ impl Spool {
             return Ok(());
         }
         let frame = frame::encode(batch)?;
-        self.change(|shelf| shelf.append(&frame))
+        self.change(|shelf| shelf.append(std::slice::from_ref(&frame)))
     }
 
     /// The oldest batches, as many as it takes to have `records` records, at most those of one segment; `None` when
@@ -240,6 +242,13 @@ impl Spool {
         // The shelf changes its memory only after the disk did what it should: a panic leaves nothing half done.
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes the directory if there is none, and holds it against every other process for as long as the file is open.
+fn claim(directory: &Path) -> Result<File> {
+    let create = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
+    create.map_err(SpoolError::io("create", directory))?;
+    lock(&directory.join(LOCK_FILE))
 }
 
 fn lock(path: &PathBuf) -> Result<File> {

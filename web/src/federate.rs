@@ -8,8 +8,10 @@
 //! | `derived` | what we say of each server |
 //! | `aggregates` | the fleet and its countries in sums |
 //! | `raw` | what the servers say themselves |
+//! | `sink` | where series go |
 //! | `families`, `text` | the answer in the making, and how it is written |
 //! | `body` | the answer on its way out |
+//! | `teller` | the same series for whoever sends them on by himself |
 //!
 //! An answer is made aside, on a thread that may block: unpacking the pages of 1,000 servers takes tens of milliseconds.
 
@@ -42,6 +44,8 @@ mod narrowed;
 mod origin;
 mod raw;
 mod selector;
+mod sink;
+mod teller;
 mod text;
 
 use derived::Derived;
@@ -50,6 +54,8 @@ use narrowed::Narrowed;
 use origin::Origin;
 use raw::Raw;
 use selector::Selector;
+pub use sink::Kind;
+pub use teller::{SampleSink, Teller, Uptimes};
 
 /// Answers at once, each of up to a hundred megabytes while it is made and sent; further ones are told to come again.
 pub(crate) const MAX_AT_ONCE: usize = 4;
@@ -186,7 +192,7 @@ impl Question {
             }
             let pages = self.pages.as_ref();
             let samples = pages.and_then(|pages| pages.samples(id));
-            let mut derived = Derived { families: &mut families, narrowed: &mut narrowed, origin: &origin, now: *now };
+            let mut derived = Derived { sink: &mut families, narrowed: &mut narrowed, origin: &origin, now: *now };
             derived.tell(server, samples, self.flips.as_deref());
             if let Some(pages) = pages.filter(|_| samples.is_some() && server.monitored) {
                 pages.visit(id, &mut Raw::new(&mut families, &mut narrowed, &origin, *now));

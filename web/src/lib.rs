@@ -35,6 +35,7 @@ pub use app::Parts;
 pub use audit::LOGIN_OK;
 pub use auth::by_hand;
 pub use auth::first_admin::{FirstAdminError, ensure_first_admin};
+pub use federate::{Kind, SampleSink, Teller, Uptimes};
 pub use rest::server_json::encode as server_json;
 pub use rest::v1::sd::target_file;
 pub use router::router;

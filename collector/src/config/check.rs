@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, ConfigError, diagnose};
+use super::{Config, ConfigError, Series, diagnose};
 
 /// Shortest interval and timeout: below, scraping is a load test.
 const MIN_INTERVAL_SECONDS: f64 = 0.1;
@@ -108,6 +108,7 @@ impl Config {
                 return Err(refuse_value("http_sd.access", name, format!("no [[access]] has the name `{name}`")));
             }
         }
+        self.check_receivers(path, text)?;
         for (access, place) in self.access.iter().zip(0..) {
             if let Err((key, allowed)) = access.check() {
                 return refuse(key, allowed.into());
@@ -124,6 +125,24 @@ impl Config {
             }
             if let Err(problem) = entry.check(&policy) {
                 return Err(diagnose::refuse_value(path, text, "targets.address", &entry.address, &problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_receivers(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        for (receiver, place) in self.remote_write.iter().zip(0..) {
+            let refuse = |key, value: &str, problem: &str| diagnose::refuse_value(path, text, key, value, problem);
+            receiver.check().map_err(|(key, value, problem)| refuse(key, value, &problem))?;
+            if self.remote_write.iter().take(place).any(|earlier| earlier.name == receiver.name) {
+                return Err(refuse("remote_write.name", &receiver.name, "given twice"));
+            }
+            if let Some(name) = receiver.access.as_ref().filter(|name| !self.has_access(name)) {
+                return Err(refuse("remote_write.access", name, &format!("no [[access]] has the name `{name}`")));
+            }
+            if receiver.send == Series::All && !self.federation.raw {
+                let problem = "`all` needs the pages of servers, which `federation.raw = false` does not keep";
+                return Err(refuse("remote_write.send", "all", problem));
             }
         }
         Ok(())

@@ -27,11 +27,6 @@ impl Default for Federation {
 impl Federation {
     /// Says what is wrong with it, if anything: the key, and what is allowed.
     pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let is_label = |name: &str| {
-            let mut bytes = name.bytes();
-            let first = bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
-            first && !name.starts_with("__") && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
         if self.job.is_empty() {
             return Err(("federation.job", "a name"));
         }
@@ -45,4 +40,11 @@ impl Federation {
         }
         Ok(())
     }
+}
+
+/// True for the name of a label that operators may give to series.
+pub(super) fn is_label(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    let first = bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
+    first && !name.starts_with("__") && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

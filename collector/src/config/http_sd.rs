@@ -24,7 +24,7 @@ pub struct HttpSd {
     pub insecure_credentials: bool,
 }
 
-/// Why a URL cannot be asked for a list.
+/// Why a URL cannot be asked for a list, or sent anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// It does not begin as a URL.
@@ -45,24 +45,29 @@ impl HttpSd {
     /// # Errors
     /// The URL cannot be used.
     pub fn endpoint(&self) -> Result<Endpoint, InvalidUrl> {
-        let (scheme, rest) = self.url.split_once("://").ok_or(InvalidUrl::Scheme)?;
-        let named = DEFAULT_PORTS.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
-        let (scheme, port) = named.ok_or(InvalidUrl::Scheme)?;
-        let (authority, path) = match rest.find(['/', '?']) {
-            Some(end) => rest.split_at(end),
-            None => (rest, ""),
-        };
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        // In brackets, colons are the address's own.
-        let has_port = authority.rsplit(']').next().is_some_and(|behind| behind.contains(':'));
-        let port = if has_port { String::new() } else { format!(":{port}") };
-        Ok(format!("{scheme}://{authority}{port}{slash}{path}").parse()?)
+        endpoint(&self.url)
     }
 
     /// The URL for people: a query may hold a secret.
     pub fn name(&self) -> &str {
         self.url.split('?').next().unwrap_or_default()
     }
+}
+
+/// What a URL names. Its port may be left out, and its path.
+pub(super) fn endpoint(url: &str) -> Result<Endpoint, InvalidUrl> {
+    let (scheme, rest) = url.split_once("://").ok_or(InvalidUrl::Scheme)?;
+    let named = DEFAULT_PORTS.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
+    let (scheme, port) = named.ok_or(InvalidUrl::Scheme)?;
+    let (authority, path) = match rest.find(['/', '?']) {
+        Some(end) => rest.split_at(end),
+        None => (rest, ""),
+    };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    // In brackets, colons are the address's own.
+    let has_port = authority.rsplit(']').next().is_some_and(|behind| behind.contains(':'));
+    let port = if has_port { String::new() } else { format!(":{port}") };
+    Ok(format!("{scheme}://{authority}{port}{slash}{path}").parse()?)
 }
 
 #[cfg(test)]

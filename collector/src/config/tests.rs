@@ -130,3 +130,32 @@ fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/nonexistent/collector.toml")), &Variables::default()).unwrap_err();
     assert!(error.to_string().starts_with("/nonexistent/collector.toml: cannot be read"), "{error}");
 }
+
+#[test]
+fn a_receiver_of_samples_is_refused_by_key_and_line() {
+    let with = |more: &str| format!("[[remote_write]]\nname = \"a\"\nurl = \"http://192.0.2.1/write\"\n{more}\n");
+    let config = parse(&with("")).unwrap();
+    let receiver = &config.remote_write[0];
+    assert_eq!(receiver.endpoint().unwrap().to_string(), "http://192.0.2.1:80/write");
+    assert_eq!((receiver.protocol, receiver.send), (Protocol::One, Series::Derived));
+    assert_eq!((receiver.queue_mib, receiver.max_samples, receiver.timeout()), (256, 2000, Duration::from_secs(30)));
+    refused("[[remote_write]]\nname = \"a\"\n", &["`url`"]);
+    refused("[[remote_write]]\nname = \"../a\"\nurl = \"http://a/\"\n", &[":2: ", "`remote_write.name`", "letters"]);
+    refused("[[remote_write]]\nname = \"a\"\nurl = \"a:9090\"\n", &[":3: ", "`remote_write.url`", "http://"]);
+    refused(&(with("") + &with("")), &["`remote_write.name`", "given twice"]);
+    for (more, parts) in [
+        ("protocol = \"3.0\"", ["`protocol`", "2.0"]),
+        ("send = \"some\"", ["`send`", "derived"]),
+        ("access = \"x\"", ["`remote_write.access`", "no [[access]] has the name `x`"]),
+        ("queue_mib = 0", ["`remote_write.queue_mib`", "1 to 1048576"]),
+        ("max_samples = 20000", ["`remote_write.max_samples`", "1 to 10000"]),
+        ("timeout_seconds = 0", ["`remote_write.timeout_seconds`", "0.1 to 600"]),
+        ("external_labels = { \"__a\" = \"x\" }", ["`remote_write.external_labels`", "`__a`"]),
+        ("headers = { Authorization = \"x\" }", ["`remote_write.headers`", "[[access]]"]),
+        ("headers = { \"a b\" = \"x\" }", ["`remote_write.headers`", "`a b`"]),
+        ("quue_mib = 1", ["`quue_mib`", "did you mean `queue_mib`?"]),
+        ("send = \"all\"\n[federation]\nraw = false", ["`remote_write.send`", "federation.raw"]),
+    ] {
+        refused(&with(more), &[":4: ", parts[0], parts[1]]);
+    }
+}

@@ -3,6 +3,7 @@
 //! A scraper has at most one request in flight per target, so a pool would add nothing. Between two scrapes only the bare
 //! socket is kept: hyper's buffers, tens of KiB a connection, live no longer than the exchange that needs them.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
@@ -112,12 +113,15 @@ impl Connection {
 
     /// Sends `request` and lets `read` take the response, of which head and body may cost `budget`. Gives the connection
     /// back when the peer leaves it open.
-    pub(super) async fn exchange<T>(
+    pub(super) async fn exchange<T, B>(
         self,
-        request: http::Request<NoBody>,
+        request: http::Request<B>,
         budget: &Budget,
         read: impl AsyncFnOnce(http::Response<Incoming>) -> Result<T, Failure>,
-    ) -> Result<(T, Option<Self>), Lost> {
+    ) -> Result<(T, Option<Self>), Lost>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Unpin + 'static,
+    {
         let Self { socket, peer } = self;
         let lost = |error: &hyper::Error| Lost {
             failure: response_failure(error, budget),

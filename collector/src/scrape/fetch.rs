@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::body::Incoming;
-use mect_fleet::{Failure, FailureReason, ScrapeTarget, TargetPolicy};
+use mect_fleet::{Endpoint, Failure, FailureReason, ScrapeTarget, TargetPolicy};
 use tokio::time::{Instant, timeout_at};
 
 use super::access::Access;
@@ -42,7 +42,7 @@ impl Fetcher {
         if let Ok(refresh) = HeaderValue::try_from(refresh.as_secs_f64().to_string()) {
             headers.insert(REFRESH_HEADER, refresh);
         }
-        if let Ok(host) = HeaderValue::try_from(host(&source)) {
+        if let Ok(host) = HeaderValue::try_from(host(&source.endpoint)) {
             headers.insert(HOST, host);
         }
         let (policy, resolver) = (TargetPolicy::for_operators(), Resolver::default());
@@ -104,8 +104,8 @@ impl Fetcher {
     }
 }
 
-fn host(source: &ScrapeTarget) -> String {
-    let endpoint = &source.endpoint;
+/// The `Host` header for an endpoint.
+pub(super) fn host(endpoint: &Endpoint) -> String {
     let usual = if endpoint.is_tls() { USUAL_PORTS.1 } else { USUAL_PORTS.0 };
     let authority = endpoint.authority();
     let host = authority.rsplit_once(':').filter(|_| endpoint.port() == usual).map(|(host, _)| host.to_owned());
@@ -133,10 +133,6 @@ fn judge_type(headers: &HeaderMap) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    fn source(url: &str) -> ScrapeTarget {
-        ScrapeTarget::at(url.parse().unwrap())
-    }
-
     #[test]
     fn the_host_header_is_as_browsers_send_it() {
         for (url, sent) in [
@@ -146,7 +142,7 @@ mod tests {
             ("http://[2001:db8::1]:80/", "[2001:db8::1]"),
             ("https://[2001:db8::1]:8443/", "[2001:db8::1]:8443"),
         ] {
-            assert_eq!(host(&source(url)), sent);
+            assert_eq!(host(&url.parse().unwrap()), sent);
         }
     }
 

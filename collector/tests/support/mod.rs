@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub mod collector;
+pub mod federation;
 pub mod host;
 pub mod http;
 pub mod list_server;
@@ -18,6 +19,8 @@ pub mod page_server;
 pub mod pki;
 pub mod proc;
 pub mod prometheus;
+pub mod promql;
+pub mod victoria;
 
 /// Nothing that a test waits for takes this long on a working system.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Frames: one batch each, as bytes. Pure.
+//! Frames: one batch each, or one entry of an outbox, as bytes. Pure.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | 4 | number of records |
 //! | 8 | start of the earliest scrape, in milliseconds since 1970 |
 //! | 1 | version |
-//! | … | payload: the records as JSON, deflated |
+//! | … | payload: the records as JSON, deflated; of an outbox whatever its owner gave |
 //!
 //! Numbers are little-endian. JSON repeats every name in every record, and standings of healthy servers look alike:
 //! deflating makes a tenth of it, so that the same disk holds out ten times as long.
@@ -72,9 +72,28 @@ pub(super) fn encode(batch: &[Record]) -> Result<Encoded> {
     // The fastest level: the next ones take twice the time for a few percent.
     let deflated = DeflateEncoder::new(json.as_slice(), Compression::fast()).read_to_end(&mut bytes);
     deflated.map_err(|error| SpoolError::Encode(serde_json::Error::io(error)))?;
-    let length = u32::try_from(bytes.len() - HEADER_BYTES).unwrap_or(u32::MAX);
     let records = u32::try_from(batch.len()).unwrap_or(u32::MAX);
     let oldest = batch.iter().map(|record| record.report.at).min().unwrap_or_default();
+    Ok(sealed(bytes, records, oldest))
+}
+
+/// A frame with this very payload.
+pub(super) fn of_payload(payload: &[u8], records: u32, oldest: Timestamp) -> Encoded {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
+    bytes.resize(HEADER_BYTES, 0);
+    bytes.extend_from_slice(payload);
+    sealed(bytes, records, oldest)
+}
+
+/// The payload of a whole frame, and its number of records; `None` when it is damaged.
+pub(super) fn payload(bytes: &[u8]) -> Option<(&[u8], u32)> {
+    let (frame, _) = parse(bytes).filter(|(frame, _)| frame.end() == bytes.len() as u64)?;
+    Some((bytes.get(HEADER_BYTES..)?, frame.records))
+}
+
+/// Writes the header into the room that was left for it before the payload.
+fn sealed(mut bytes: Vec<u8>, records: u32, oldest: Timestamp) -> Encoded {
+    let length = u32::try_from(bytes.len() - HEADER_BYTES).unwrap_or(u32::MAX);
     bytes[8..12].copy_from_slice(&length.to_le_bytes());
     bytes[12..16].copy_from_slice(&records.to_le_bytes());
     bytes[16..24].copy_from_slice(&oldest.as_millis().to_le_bytes());
@@ -82,7 +101,7 @@ pub(super) fn encode(batch: &[Record]) -> Result<Encoded> {
     let checksum = crc32fast::hash(&bytes[8..]);
     bytes[..4].copy_from_slice(&MARKER);
     bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
-    Ok(Encoded { bytes, records, oldest })
+    Encoded { bytes, records, oldest }
 }
 
 /// What is wrong with a frame.
@@ -96,15 +115,9 @@ pub(super) enum Damage {
 
 /// The records of a whole frame.
 pub(super) fn decode(bytes: &[u8]) -> std::result::Result<Vec<Record>, Damage> {
-    let frame = parse(bytes).filter(|(frame, _)| frame.end() == bytes.len() as u64);
-    if frame.is_none() {
-        return Err(Damage::Checksum);
-    }
+    let (payload, _) = payload(bytes).ok_or(Damage::Checksum)?;
     let mut json = Vec::new();
-    DeflateDecoder::new(&bytes[HEADER_BYTES..])
-        .take(MAX_JSON_BYTES)
-        .read_to_end(&mut json)
-        .map_err(serde_json::Error::io)?;
+    DeflateDecoder::new(payload).take(MAX_JSON_BYTES).read_to_end(&mut json).map_err(serde_json::Error::io)?;
     Ok(serde_json::from_slice(&json)?)
 }
 

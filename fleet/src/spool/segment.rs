@@ -80,10 +80,12 @@ impl Segment {
         Ok((Self { number, path, file, bytes: scan.end, frames: scan.frames.into(), records }, losses))
     }
 
-    /// Adds a frame and flushes it to the disk. After an error nothing of it is kept, and false is told when the file
-    /// is not fit for another attempt.
-    pub(super) fn append(&mut self, frame: &Encoded) -> Result<(), (SpoolError, bool)> {
-        if let Err(error) = self.file.write_all_at(&frame.bytes, self.bytes) {
+    /// Adds frames and flushes them to the disk, all at once. After an error nothing of them is kept, and false is told
+    /// when the file is not fit for another attempt.
+    pub(super) fn append(&mut self, frames: &[Encoded]) -> Result<(), (SpoolError, bool)> {
+        let write =
+            |at: u64, frame: &Encoded| self.file.write_all_at(&frame.bytes, at).map(|()| at + frame.bytes.len() as u64);
+        if let Err(error) = frames.iter().try_fold(self.bytes, write) {
             let is_fit = self.file.set_len(self.bytes).is_ok();
             return Err((SpoolError::io("write", &self.path)(error), is_fit));
         }
@@ -92,11 +94,13 @@ impl Segment {
             let _ = self.file.set_len(self.bytes);
             return Err((SpoolError::io("flush", &self.path)(error), false));
         }
-        let bytes = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
-        let placed = Frame { offset: self.bytes, bytes, records: frame.records, oldest: frame.oldest };
-        self.bytes += frame.bytes.len() as u64;
-        self.records += u64::from(frame.records);
-        self.frames.push_back(placed);
+        for frame in frames {
+            let bytes = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
+            let placed = Frame { offset: self.bytes, bytes, records: frame.records, oldest: frame.oldest };
+            self.bytes += frame.bytes.len() as u64;
+            self.records += u64::from(frame.records);
+            self.frames.push_back(placed);
+        }
         Ok(())
     }
 

@@ -14,8 +14,8 @@ const MIN_SEGMENTS: u64 = 4;
 /// How far the oldest batches were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    segment: u64,
-    end: u64,
+    pub(super) segment: u64,
+    pub(super) end: u64,
 }
 
 /// The segments of a directory.
@@ -56,8 +56,16 @@ impl Shelf {
         Ok(shelf)
     }
 
-    pub(super) fn append(&mut self, frame: &Encoded) -> Result<()> {
-        self.make_room(frame.bytes.len() as u64);
+    /// Makes sure that no segment has the number of one that was marked, and forgets what was done up to that mark.
+    pub(super) fn go_on_from(&mut self, mark: Mark) {
+        self.next_number = self.next_number.max(mark.segment.saturating_add(1));
+        // Deleted once, and come back by a crash of the machine.
+        self.segments.iter_mut().filter(|segment| segment.number < mark.segment).for_each(|s| s.forget(u64::MAX));
+        self.stored(mark);
+    }
+
+    pub(super) fn append(&mut self, frames: &[Encoded]) -> Result<()> {
+        self.make_room(frames.iter().map(|frame| frame.bytes.len() as u64).sum());
         let is_full = self.segments.back().is_some_and(|segment| segment.bytes >= self.options.segment_bytes);
         if !self.is_writing || is_full {
             self.is_writing = false;
@@ -67,7 +75,7 @@ impl Shelf {
             self.is_writing = true;
         }
         let Some(segment) = self.segments.back_mut() else { return Ok(()) };
-        segment.append(frame).map_err(|(error, is_fit)| {
+        segment.append(frames).map_err(|(error, is_fit)| {
             self.is_writing = is_fit;
             self.tidy();
             error
@@ -81,7 +89,8 @@ impl Shelf {
         {
             self.is_writing &= !self.segments.is_empty();
             self.dropped_records += segment.records;
-            tracing::error!(records = segment.records, "the spool is full; its oldest records are dropped");
+            let (directory, records) = (self.directory.display(), segment.records);
+            tracing::error!(%directory, records, "the spool is full; its oldest records are dropped");
             segment.delete();
         }
     }

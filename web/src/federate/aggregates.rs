@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use mect_fleet::collecting::SeriesLabel;
 use mect_fleet::{FleetView, Health, ServerView, Service, Timestamp};
 
-use super::families::{Families, Kind};
 use super::narrowed::Narrowed;
 use super::origin::Origin;
 use super::selector::Selector;
+use super::sink::{Kind, Sink};
 
 /// Sums over servers.
 #[derive(Debug, Default, Clone)]
@@ -51,19 +51,19 @@ impl Sum {
 }
 
 /// Adds the sums that are asked for.
-pub(super) fn tell(families: &mut Families, selectors: &[Selector], view: &FleetView, job: &str, now: Timestamp) {
+pub(super) fn tell(sink: &mut dyn Sink, selectors: &[Selector], view: &FleetView, job: &str, now: Timestamp) {
     let (mut fleet, mut countries) = (Sum::default(), BTreeMap::<&str, Sum>::new());
     for server in view.servers() {
         fleet.add(server);
         countries.entry(&server.server.place.country_code).or_default().add(server);
     }
-    part(families, selectors, ("vpn_fleet", &Origin::of_part("", job)), &fleet, now);
+    part(sink, selectors, ("vpn_fleet", &Origin::of_part("", job)), &fleet, now);
     for (code, sum) in countries {
-        part(families, selectors, ("vpn_country", &Origin::of_part(code, job)), &sum, now);
+        part(sink, selectors, ("vpn_country", &Origin::of_part(code, job)), &sum, now);
     }
 }
 
-fn part(families: &mut Families, selectors: &[Selector], (prefix, origin): (&str, &Origin), sum: &Sum, now: Timestamp) {
+fn part(sink: &mut dyn Sink, selectors: &[Selector], (prefix, origin): (&str, &Origin), sum: &Sum, now: Timestamp) {
     let mut narrowed = Narrowed::to(selectors, origin);
     if narrowed.is_empty() {
         return;
@@ -73,7 +73,7 @@ fn part(families: &mut Families, selectors: &[Selector], (prefix, origin): (&str
         let label: Option<SeriesLabel<'_>> = label.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
         let labels = label.as_slice();
         if narrowed.wants(&name) && narrowed.accepts(labels) {
-            families.add((&name, Kind::Gauge), origin, labels, value, now);
+            sink.add((&name, Kind::Gauge), origin, labels, value, now);
         }
     };
     for (health, count) in Health::ALL.iter().zip(sum.by_health) {

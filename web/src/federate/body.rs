@@ -12,7 +12,8 @@ use flate2::write::GzEncoder;
 use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::families::{Family, Kind};
+use super::families::Family;
+use super::sink::Kind;
 
 /// Bytes that are packed and sent at a time: some hundred microseconds of work.
 const PIECE_BYTES: usize = 64 * 1024;

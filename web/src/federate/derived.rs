@@ -10,9 +10,9 @@ use mect_fleet::collecting::SeriesLabel;
 use mect_fleet::reading::percent;
 use mect_fleet::{Health, ServerView, Timestamp, ranking};
 
-use super::families::{Families, Kind};
 use super::narrowed::Narrowed;
 use super::origin::Origin;
+use super::sink::{Kind, Sink};
 use super::{DAY, LOOKBACK, UPTIME};
 use crate::pages::strips::Flips;
 
@@ -28,7 +28,7 @@ pub(super) fn is_ours(name: &str) -> bool {
 
 /// Tells of one server.
 pub(super) struct Derived<'a, 'b> {
-    pub(super) families: &'a mut Families,
+    pub(super) sink: &'a mut dyn Sink,
     pub(super) narrowed: &'a mut Narrowed<'b>,
     pub(super) origin: &'a Origin,
     pub(super) now: Timestamp,
@@ -141,7 +141,7 @@ impl Derived<'_, '_> {
 
     fn gauge(&mut self, name: &str, labels: &[SeriesLabel<'_>], value: f64, at: Timestamp) {
         if self.narrowed.wants(name) && self.narrowed.accepts(labels) {
-            self.families.add((name, Kind::Gauge), self.origin, labels, value, at);
+            self.sink.add((name, Kind::Gauge), self.origin, labels, value, at);
         }
     }
 }

@@ -10,20 +10,13 @@ use mect_fleet::Timestamp;
 use mect_fleet::collecting::SeriesLabel;
 
 use super::origin::Origin;
+use super::sink::{Kind, Sink};
 use super::text;
 
 /// Bytes of a series that memory reckons with, four times what is usual: names and labels of strangers can be longer.
 const MEAN_SERIES_BYTES: usize = 512;
 /// Of an answer that is refused, series are counted up to this many times what is allowed.
 const COUNTED: usize = 10;
-
-/// What a `TYPE` line says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Gauge,
-    /// As Prometheus says of all that it federates.
-    Untyped,
-}
 
 /// All series of one name.
 pub(super) struct Family {
@@ -69,8 +62,19 @@ impl Families {
         self.bytes > self.most.saturating_mul(MEAN_SERIES_BYTES)
     }
 
-    /// Adds a series.
-    pub(super) fn add(
+    /// All of them, by name.
+    pub(super) fn finish(self) -> Result<Vec<(Box<str>, Family)>, TooMany> {
+        if self.series > self.most || self.is_too_large() {
+            return Err(TooMany { found: self.series, is_least: self.is_hopeless() });
+        }
+        let mut families: Vec<_> = self.by_name.into_iter().collect();
+        families.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(families)
+    }
+}
+
+impl Sink for Families {
+    fn add(
         &mut self,
         (name, kind): (&str, Kind),
         origin: &Origin,
@@ -111,16 +115,6 @@ impl Families {
         // Writing to memory does not fail.
         let _ = writeln!(lines, " {}", at.as_millis());
         self.bytes += lines.len() - before;
-    }
-
-    /// All of them, by name.
-    pub(super) fn finish(self) -> Result<Vec<(Box<str>, Family)>, TooMany> {
-        if self.series > self.most || self.is_too_large() {
-            return Err(TooMany { found: self.series, is_least: self.is_hopeless() });
-        }
-        let mut families: Vec<_> = self.by_name.into_iter().collect();
-        families.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(families)
     }
 }
 

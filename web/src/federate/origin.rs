@@ -49,6 +49,11 @@ impl Origin {
         self.values.get(place).map(String::as_str)
     }
 
+    /// Its labels, of which some may be empty.
+    pub(super) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        NAMES.into_iter().zip(self.values.iter().map(String::as_str))
+    }
+
     /// Its labels as they are written, without braces.
     pub(super) fn text(&self) -> &str {
         &self.text

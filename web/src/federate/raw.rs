@@ -10,9 +10,9 @@ use mect_fleet::collecting::{SeriesLabel, SeriesVisitor};
 
 use super::LOOKBACK;
 use super::derived::is_ours;
-use super::families::{Families, Kind};
 use super::narrowed::Narrowed;
 use super::origin::{NAMES, Origin};
+use super::sink::{Kind, Sink};
 use super::text::{is_label_name, is_metric_name};
 
 /// Put before a page's own label that has one of our names, as Prometheus does.
@@ -20,7 +20,7 @@ const RENAMED: &str = "exported_";
 
 /// Takes the series of one server's page.
 pub(super) struct Raw<'a, 'b> {
-    families: &'a mut Families,
+    sink: &'a mut dyn Sink,
     narrowed: &'a mut Narrowed<'b>,
     origin: &'a Origin,
     now: Timestamp,
@@ -35,13 +35,13 @@ pub(super) struct Raw<'a, 'b> {
 
 impl<'a, 'b> Raw<'a, 'b> {
     pub(super) fn new(
-        families: &'a mut Families,
+        sink: &'a mut dyn Sink,
         narrowed: &'a mut Narrowed<'b>,
         origin: &'a Origin,
         now: Timestamp,
     ) -> Self {
         let (scraped_at, seen) = (now, HashSet::new());
-        Self { families, narrowed, origin, now, scraped_at, seen, is_tellable: false, name: String::new() }
+        Self { sink, narrowed, origin, now, scraped_at, seen, is_tellable: false, name: String::new() }
     }
 }
 
@@ -71,7 +71,7 @@ impl SeriesVisitor for Raw<'_, '_> {
         }
         let renamed = renamed(labels);
         if self.narrowed.accepts(&renamed) && self.seen.insert(fingerprint(name, &renamed)) {
-            self.families.add((name, Kind::Untyped), self.origin, &renamed, value, at);
+            self.sink.add((name, Kind::Untyped), self.origin, &renamed, value, at);
         }
     }
 }
@@ -113,6 +113,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::federate::families::Families;
     use crate::federate::selector::Selector;
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);

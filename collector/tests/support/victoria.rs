@@ -1,0 +1,64 @@
+//! A real VictoriaMetrics.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::promql::Promql;
+use super::{Program, eventually, http};
+
+/// A VictoriaMetrics that runs. A failed test shows what it warned of.
+pub struct VictoriaMetrics {
+    program: Program,
+    pub promql: Promql,
+    log: PathBuf,
+}
+
+impl VictoriaMetrics {
+    /// With its data in `directory`, at `address`; scrapes what `config` says, in Prometheus' own words.
+    pub fn start(directory: &Path, address: &str, config: Option<&str>) -> Self {
+        let log = directory.join("victoria-metrics.log");
+        let mut command = Command::new("victoria-metrics");
+        command
+            .arg(format!("-storageDataPath={}", directory.join("victoria-metrics").display()))
+            .arg(format!("-httpListenAddr={address}"))
+            // What was stored last is found at once, and little memory is taken for caches.
+            .args(["-search.latencyOffset=0s", "-search.disableCache", "-memory.allowedBytes=64MB"]);
+        if let Some(config) = config {
+            let path = directory.join("victoria-metrics.yml");
+            std::fs::write(&path, config).unwrap();
+            command.arg(format!("-promscrape.config={}", path.display()));
+            // It has a flag of its own for the time between two looks at a list, and refuses Prometheus' key for that.
+            command.args(["-promscrape.config.strictParse=false", "-promscrape.httpSDCheckInterval=1s"]);
+        }
+        let append = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        command.stdout(Stdio::null()).stderr(append);
+        let program = Program::start("victoria-metrics", "apt-get install victoria-metrics", &mut command);
+        let url = format!("http://{address}");
+        eventually("VictoriaMetrics to answer", || {
+            http::get(&format!("{url}/health"), &[]).filter(|answer| answer.status == 200)
+        });
+        Self { program, promql: Promql(url), log }
+    }
+
+    /// Ends it in good order: what it was given is on its disk.
+    pub fn stop(mut self) {
+        assert!(self.program.stop().success());
+    }
+
+    /// What it complained of so far.
+    pub fn complaints(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        let is_bad =
+            |line: &&str| line.contains("\terror\t") || line.contains("\twarn\t") || line.contains("\tpanic\t");
+        log.lines().filter(is_bad).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for VictoriaMetrics {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.complaints().iter().for_each(|line| println!("{line}"));
+        }
+    }
+}
