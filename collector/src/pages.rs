@@ -1,4 +1,4 @@
-//! What the latest scrape of each server found: its page, packed, or why there is none.
+//! What the latest scrape of each server found: its pages, packed, or why there are none.
 //!
 //! | module | holds |
 //! |---|---|
@@ -19,7 +19,7 @@ mod packed;
 #[cfg(test)]
 mod tests;
 
-pub use packed::Packed;
+pub use packed::{Packed, PackedPages};
 
 /// Of what a target may cost in all, 16 KiB, so much is for its page: three times what an exporter's takes.
 pub const MEAN_BYTES: usize = 12 * 1024;
@@ -48,12 +48,12 @@ struct Latest {
     at: Timestamp,
     duration_ms: u32,
     samples: u32,
-    outcome: Result<Packed, Failure>,
+    outcome: Result<PackedPages, Failure>,
 }
 
 impl Latest {
     fn bytes(&self) -> usize {
-        self.outcome.as_ref().map_or(0, Packed::len)
+        self.outcome.as_ref().map_or(0, PackedPages::len)
     }
 }
 
@@ -70,12 +70,12 @@ impl Pages {
     }
 
     /// Puts what a scrape found in the place of what the one before it found.
-    pub fn put(&self, report: &Report, page: Option<Packed>) {
+    pub fn put(&self, report: &Report, pages: Option<PackedPages>) {
         let mut kept = self.kept();
         kept.remove(report.server);
-        let outcome = match (&report.outcome, page) {
+        let outcome = match (&report.outcome, pages) {
             (Outcome::Failed(failure), _) => Err(failure.clone()),
-            (Outcome::Up(_), Some(page)) => Ok(page),
+            (Outcome::Up(_), Some(pages)) => Ok(pages),
             (Outcome::Up(_), None) => return,
         };
         let latest = Latest { at: report.at, duration_ms: report.duration_ms, samples: report.samples, outcome };
@@ -99,6 +99,26 @@ impl Pages {
         self.kept().remove(server);
     }
 
+    /// Shows a page, of a scrape that started at `at`, to a visitor.
+    fn go_through(&self, at: Timestamp, packed: &Packed, visitor: &mut dyn SeriesVisitor) {
+        if !visitor.begins(at) {
+            return;
+        }
+        let bytes = packed.unpack();
+        // It was read once before, or would not be here.
+        let Ok(page) = parse::page(&bytes, packed.format, &self.limits) else { return };
+        let mut labels: Vec<SeriesLabel<'_>> = Vec::new();
+        for sample in page.samples() {
+            if !visitor.wants(&sample.name) {
+                continue;
+            }
+            labels.clear();
+            labels.extend(sample.labels.iter().map(|label| (label.name, label.value)));
+            let at = sample.timestamp.map(|at| Timestamp::from_millis(at.milliseconds()));
+            visitor.sample(&sample.name, &labels, sample.value, at);
+        }
+    }
+
     fn find(&self, server: ServerId) -> Option<Arc<Latest>> {
         self.kept().by_server.get(&server).cloned()
     }
@@ -120,22 +140,22 @@ impl Kept {
 impl Told for Pages {
     fn visit(&self, server: ServerId, visitor: &mut dyn SeriesVisitor) {
         let Some(latest) = self.find(server).filter(|_| self.keeps_all) else { return };
-        let Ok(packed) = &latest.outcome else { return };
-        if !visitor.begins(latest.at) {
-            return;
+        if let Ok(pages) = &latest.outcome {
+            self.go_through(latest.at, &pages.main, visitor);
         }
-        let bytes = packed.unpack();
-        // It was read once before, or would not be here.
-        let Ok(page) = parse::page(&bytes, packed.format, &self.limits) else { return };
-        let mut labels: Vec<SeriesLabel<'_>> = Vec::new();
-        for sample in page.samples() {
-            if !visitor.wants(&sample.name) {
-                continue;
-            }
-            labels.clear();
-            labels.extend(sample.labels.iter().map(|label| (label.name, label.value)));
-            let at = sample.timestamp.map(|at| Timestamp::from_millis(at.milliseconds()));
-            visitor.sample(&sample.name, &labels, sample.value, at);
+    }
+
+    fn further(&self, server: ServerId) -> Vec<String> {
+        let Some(latest) = self.find(server).filter(|_| self.keeps_all) else { return Vec::new() };
+        let pages = latest.outcome.iter().flat_map(|pages| &pages.further);
+        pages.map(|(url, _)| url.to_string()).collect()
+    }
+
+    fn visit_further(&self, server: ServerId, url: &str, visitor: &mut dyn SeriesVisitor) {
+        let Some(latest) = self.find(server).filter(|_| self.keeps_all) else { return };
+        let mut pages = latest.outcome.iter().flat_map(|pages| &pages.further);
+        if let Some((_, page)) = pages.find(|(known, _)| **known == *url) {
+            self.go_through(latest.at, page, visitor);
         }
     }
 
@@ -147,7 +167,7 @@ impl Told for Pages {
             // It was read, so it is UTF-8.
             text: String::from_utf8(packed.unpack()).unwrap_or_default(),
         };
-        let outcome = latest.outcome.as_ref().map(page).map_err(Failure::clone);
+        let outcome = latest.outcome.as_ref().map(|pages| page(&pages.main)).map_err(Failure::clone);
         Some(LatestScrape { at: latest.at, duration_ms: latest.duration_ms, outcome })
     }
 

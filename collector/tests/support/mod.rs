@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub mod collector;
+pub mod foreign;
 pub mod host;
 pub mod http;
 pub mod list_server;
