@@ -94,7 +94,7 @@ impl Site {
                 story::observe(&mut Standing::default(), server.id, Timestamp::now(), story::heartbeat(number));
             let page = page(number);
             packed.push(gzip(&page));
-            pages.put(&record.report, Some(Packed::of(scraped(page, packed.last().cloned()))));
+            pages.put(&record.report, Some(Packed::of(scraped(page, packed.last().cloned())).into()));
             batch.push(record);
         }
         fleet.apply(&batch);
@@ -103,6 +103,7 @@ impl Site {
         let target = |server: &Server| ActiveTarget {
             server: server.id,
             url: Some(format!("http://{}:9776/metrics", server.ip)),
+            further: Vec::new(),
         };
         let told = Told(servers.iter().map(target).collect());
         let parts = Parts {

@@ -1,9 +1,10 @@
 //! Discovery: which targets there are. Reads the sources, merges them, makes their servers known to the inventory and
 //! hands the engine one complete set.
 //!
-//! Order of precedence where two sources name the same address: `[[targets]]`, then `[[file_sd]]`, then `[[http_sd]]`, each
-//! in the order of the configuration, then what the inventory itself knows: servers added by REST, announced by
-//! themselves, or reported by agents of the old system. The later one is ignored; among the first three it is logged.
+//! Targets of one host are endpoints of one server. Order where several sources name one: `[[targets]]`, then `[[file_sd]]`,
+//! then `[[http_sd]]`, each in the order of the configuration; the first endpoint is the main one, and its labels count. What
+//! the inventory itself knows of such a server's target is ignored: it counts for servers added by REST, announced by
+//! themselves, or reported by agents of the old system.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub use again::{Again, Read, Reloads};
 use file_sd::FileSource;
 use http_sd::{Answer, HttpSource};
 pub use mect_fleet::{Endpoint, InvalidEndpoint};
-use merge::{fixed, merge};
+use merge::{Merged, fixed, merge};
 
 /// Where no file is to be looked at.
 const WITHOUT_FILES: Duration = Duration::from_secs(86_400);
@@ -43,9 +44,9 @@ const WITHOUT_FILES: Duration = Duration::from_secs(86_400);
 pub struct Target {
     /// The server behind it.
     pub server: ServerId,
-    /// Its page; `None` for a server that an agent of the old system reports.
+    /// Its page, and those of further endpoints; `None` for a server that an agent of the old system reports.
     pub page: Option<ScrapeTarget>,
-    /// What its page is in, if it does not say so itself.
+    /// What a page of it is in, if that does not say so itself.
     pub fallback_format: Option<Format>,
     /// What its uplink carries, if the operator says so.
     pub capacity_bytes_per_second: Option<u64>,
@@ -53,6 +54,13 @@ pub struct Target {
     pub accepted_host: Option<HostId>,
     /// Epoch of the lease under which it is scraped; 0 where nothing is leased.
     pub epoch: u64,
+}
+
+impl Target {
+    /// Connections that its scrape takes at once: one for each endpoint.
+    pub fn connections(&self) -> usize {
+        self.page.as_ref().map_or(0, |page| page.pages().count())
+    }
 }
 
 /// A complete set of targets, one per server.
@@ -71,7 +79,7 @@ impl Candidate {
     /// The page, and how it is reached.
     pub fn page(&self) -> ScrapeTarget {
         let Labels { insecure_credentials, ref access, .. } = self.labels;
-        ScrapeTarget { endpoint: self.endpoint.clone(), insecure_credentials, access: access.clone() }
+        ScrapeTarget { insecure_credentials, access: access.clone(), ..ScrapeTarget::at(self.endpoint.clone()) }
     }
 }
 
@@ -174,7 +182,12 @@ impl Discovery {
             let problem = format!("target {}: no [[access]] has the name in its label `access`", candidate.endpoint);
             return Err(ConfigError::at("key `file_sd.files`", problem));
         }
-        Ok(merge(candidates.iter()).0.into_iter().cloned().collect())
+        // Named twice is scraped once.
+        let (servers, _) = merge(candidates.iter());
+        let pages = servers.iter().flat_map(|server| server.page.pages());
+        let mut pages: HashSet<Endpoint> = pages.map(|page| page.endpoint.clone()).collect();
+        candidates.retain(|candidate| pages.remove(&candidate.endpoint));
+        Ok(candidates)
     }
 
     /// The first [`refresh`](Self::refresh), and the first question for every list. A source that cannot be used now is
@@ -282,7 +295,7 @@ impl Discovery {
     }
 
     /// What the configured sources say now, and what of it is left aside.
-    fn merged(&self) -> (Vec<&Candidate>, Vec<DroppedTarget>) {
+    fn merged(&self) -> (Vec<Merged<'_>>, Vec<DroppedTarget>) {
         let files = self.files.iter().flat_map(FileSource::candidates);
         let lists = self.lists.iter().flat_map(HttpSource::candidates);
         let mut unreachable = Vec::new();
@@ -303,9 +316,9 @@ impl Discovery {
 
     /// Makes the configured targets known and publishes them with those of the inventory.
     async fn publish(&mut self) -> Result<(), StoreError> {
-        let (candidates, dropped) = self.merged();
-        let registrations = candidates.iter().map(|candidate| registration(candidate)).collect();
-        let pages: Vec<_> = candidates.into_iter().map(|each| (each.page(), each.labels.fallback_format)).collect();
+        let (merged, dropped) = self.merged();
+        let registrations = merged.iter().map(registration).collect();
+        let pages: Vec<_> = merged.into_iter().map(|server| (server.page, server.fallback_format)).collect();
         let servers = self.fleet.register(registrations, Timestamp::now()).await?;
         let pages = servers.iter().zip(pages).map(|(server, (page, fallback))| (server.id, page, fallback));
         self.configured = pages.collect();
@@ -382,10 +395,10 @@ fn refresh_of(config: &Config) -> Duration {
     Duration::try_from_secs_f64(refresh).unwrap_or(WITHOUT_FILES)
 }
 
-fn registration(candidate: &Candidate) -> Registration {
-    let labels = &candidate.labels;
+fn registration(server: &Merged<'_>) -> Registration {
+    let labels = server.labels;
     Registration {
-        ip: candidate.endpoint.host().to_owned(),
+        ip: server.page.endpoint.host().to_owned(),
         hostname: labels.hostname.clone(),
         place: labels.place.clone(),
         flags: labels.flags,

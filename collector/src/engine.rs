@@ -11,7 +11,7 @@ use std::time::Duration;
 use mect_fleet::collecting::{NotScraped, Push};
 use mect_fleet::guard::Doubt;
 use mect_fleet::store::{EventKind, Record};
-use mect_fleet::{Failure, FailureReason, Fleet, Health, Outcome, Report, Rule, ServerId, Side, Standing, Timestamp};
+use mect_fleet::{FailureReason, Fleet, Health, Outcome, Report, Rule, ServerId, Side, Standing, Timestamp};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, AbortHandle, JoinSet};
@@ -32,6 +32,7 @@ use crate::watch::Watch;
 
 mod asked;
 mod clock;
+mod endpoints;
 mod flight;
 mod pushed;
 mod room;
@@ -105,7 +106,10 @@ pub struct Engine {
     /// and a standing taken up from there would tell a flip twice.
     standings: HashMap<ServerId, Standing>,
     scrapes: JoinSet<Done>,
-    flights: HashMap<task::Id, Flight>,
+    /// Each with the connections that it may hold.
+    flights: HashMap<task::Id, (Flight, usize)>,
+    /// Of all flights.
+    connections: usize,
     watch: Watch,
     room: Room,
     queue: Queue,
@@ -144,6 +148,7 @@ impl Engine {
             standings: HashMap::new(),
             scrapes: JoinSet::new(),
             flights: HashMap::new(),
+            connections: 0,
             watch,
             room,
             queue,
@@ -166,7 +171,7 @@ impl Engine {
         sets.mark_changed();
         let queue = self.queue.clone();
         loop {
-            let has_room = !self.queue_full && self.scrapes.len() < self.room.places() && !self.term.is_over();
+            let has_room = !self.queue_full && self.has_room() && !self.term.is_over();
             let due = if has_room { self.schedule.next_due() } else { None };
             let start = due.map(|due| due.next_multiple_of(SLOT));
             let silent = if self.queue_full || self.term.is_over() { None } else { self.silence.next_end() };
@@ -250,17 +255,21 @@ impl Engine {
         self.schedule.add(&unknown, now);
         self.schedule.take_over(&taken_over, now);
         self.watch.learn(self.targets.iter().map(|(server, entry)| (*server, entry.side)));
-        self.room.fit(self.targets.len());
+        self.room.fit(self.targets.values().map(|entry| entry.target.connections()));
         if !self.room.keeps_connections() {
             self.targets.values_mut().filter_map(|entry| entry.memory.as_mut()).for_each(Memory::hang_up);
         }
         self.shared.metrics.targets.set(self.targets.len() as i64);
     }
 
+    fn has_room(&self) -> bool {
+        self.room.has_room(self.scrapes.len(), self.connections)
+    }
+
     fn start_due(&mut self) {
         let now = self.clock.now();
         // Asked before each: a process that was stopped must not go on with what it held then.
-        while self.scrapes.len() < self.room.places() && !self.term.is_over() {
+        while self.has_room() && !self.term.is_over() {
             let Ok(place) = self.queue.clone().try_reserve_owned() else {
                 self.queue_full = true;
                 return;
@@ -274,14 +283,17 @@ impl Engine {
             let known = self.standings.get(&flight.server).and_then(|standing| standing.host);
             let scrape = Arc::clone(&self.shared).scrape(Arc::clone(&entry.target), page, at, memory, known, place);
             let scrape = self.scrapes.spawn(scrape);
-            self.flights.insert(scrape.id(), flight);
+            let connections = entry.target.connections();
+            self.connections += connections;
+            self.flights.insert(scrape.id(), (flight, connections));
             entry.flight = Some(scrape);
         }
     }
 
     fn finish(&mut self, ended: Result<(task::Id, Done), task::JoinError>) {
         let id = ended.as_ref().map_or_else(task::JoinError::id, |(id, _)| *id);
-        let Some(flight) = self.flights.remove(&id) else { return };
+        let Some((flight, connections)) = self.flights.remove(&id) else { return };
+        self.connections -= connections;
         let now = self.clock.now();
         let again = match ended {
             // Its target was taken away or replaced meanwhile: what it found is nobody's.
@@ -291,7 +303,7 @@ impl Engine {
             Err(error) if error.is_cancelled() => return,
             Err(panic) => {
                 tracing::error!(server = %flight.server, error = %panic, "a scrape ended abnormally");
-                self.shared.count(&Outcome::Failed(Failure::new(FailureReason::Local, "")));
+                self.shared.count(FailureReason::Local.name());
                 self.asked.forget(flight.server);
                 Again::Regular
             }
@@ -303,9 +315,9 @@ impl Engine {
 
     /// Folds a report into its server's standing and queues both; tells whether the next scrape should come soon.
     fn judge(&mut self, done: Done, now: Tick) -> Again {
-        let Done { report, epoch, mut memory, was_first, page, place } = done;
+        let Done { report, epoch, mut memory, was_first, pages, place } = done;
         if self.shared.pages.keeps_all() || self.asked.waits_for(report.server) {
-            self.shared.pages.put(&report, page);
+            self.shared.pages.put(&report, pages);
         }
         self.asked.answer(report.server);
         self.shared.await_pages(!self.asked.is_empty());
@@ -320,11 +332,13 @@ impl Engine {
         let (server, is_up) = (report.server, matches!(report.outcome, Outcome::Up(_)));
         let known = self.standings.entry(server).or_default();
         let doubt = side.and_then(|side| self.watch.judge(side, &report, known, instant(now)));
-        let state = &self.fold(report, doubt, epoch, place).state;
+        let rule = self.rule;
+        let standing = self.fold(report, doubt, epoch, place);
+        let (state, wants_recheck) = (&standing.state, standing.wants_recheck(&rule));
         let unverified = state.unverified;
         let may_fall = state.failures > 0 && state.health != Health::Down;
         let again = match () {
-            () if state.wants_recheck() => Again::ToDecide,
+            () if wants_recheck => Again::ToDecide,
             () if is_up && was_first => Again::ForRates,
             () => Again::Regular,
         };

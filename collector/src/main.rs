@@ -216,6 +216,9 @@ struct Scrape {
     /// `host:port`, or a URL with a path.
     #[arg(value_name = "URL")]
     url: Endpoint,
+    /// Page of another exporter on the same host, read together with it: `:port`, `:port/path` or a URL. May be repeated.
+    #[arg(long = "endpoint", value_name = "ADDRESS")]
+    endpoints: Vec<String>,
     /// Seconds from connecting to the last byte.
     #[arg(long, default_value_t = 10.0, value_parser = seconds, value_name = "SECONDS")]
     timeout: f64,
@@ -382,8 +385,9 @@ fn scrape(options: Scrape) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     let (insecure_credentials, access) = (options.insecure_credentials, options.access);
+    let target = ScrapeTarget { insecure_credentials, access, ..ScrapeTarget::at(options.url) };
     let options = shell::scrape::Options {
-        target: ScrapeTarget { insecure_credentials, access, ..ScrapeTarget::at(options.url) },
+        target: target.with_endpoints(&options.endpoints)?,
         timeout: Duration::from_secs_f64(options.timeout),
         fallback: options.format,
         key,

@@ -1,4 +1,4 @@
-//! What the latest scrape of each server found: its page, packed, or why there is none.
+//! What the latest scrape of each server found: its pages, packed, or why there are none.
 //!
 //! | module | holds |
 //! |---|---|
@@ -19,7 +19,7 @@ mod packed;
 #[cfg(test)]
 mod tests;
 
-pub use packed::Packed;
+pub use packed::{Packed, PackedPages};
 
 /// Of what a target may cost in all, 16 KiB, so much is for its page: three times what an exporter's takes.
 pub const SHARE_BYTES: usize = 12 * 1024;
@@ -48,12 +48,12 @@ struct Latest {
     at: Timestamp,
     duration_ms: u32,
     samples: u32,
-    outcome: Result<Packed, Failure>,
+    outcome: Result<PackedPages, Failure>,
 }
 
 impl Latest {
     fn bytes(&self) -> usize {
-        self.outcome.as_ref().map_or(0, Packed::len)
+        self.outcome.as_ref().map_or(0, PackedPages::len)
     }
 
     fn beyond_share(&self) -> usize {
@@ -74,12 +74,12 @@ impl Pages {
     }
 
     /// Puts what a scrape found in the place of what the one before it found.
-    pub fn put(&self, report: &Report, page: Option<Packed>) {
+    pub fn put(&self, report: &Report, pages: Option<PackedPages>) {
         let mut kept = self.kept();
         kept.remove(report.server);
-        let outcome = match (&report.outcome, page) {
+        let outcome = match (&report.outcome, pages) {
             (Outcome::Failed(failure), _) => Err(failure.clone()),
-            (Outcome::Up(_), Some(page)) => Ok(page),
+            (Outcome::Up(_), Some(pages)) => Ok(pages),
             (Outcome::Up(_), None) => return,
         };
         let latest = Latest { at: report.at, duration_ms: report.duration_ms, samples: report.samples, outcome };
@@ -142,9 +142,19 @@ impl Held {
         self.latest.at
     }
 
-    /// Goes through its series, in page order.
+    /// Goes through the series of its main endpoint, in page order.
     pub fn visit(&self, visitor: &mut dyn SeriesVisitor) {
-        let Ok(packed) = &self.latest.outcome else { return };
+        if let Ok(pages) = &self.latest.outcome {
+            self.go_through(&pages.main, visitor);
+        }
+    }
+
+    fn further(&self) -> impl Iterator<Item = (&str, &Packed)> {
+        let pages = self.latest.outcome.iter().flat_map(|pages| &pages.further);
+        pages.map(|(url, page)| (&**url, page))
+    }
+
+    fn go_through(&self, packed: &Packed, visitor: &mut dyn SeriesVisitor) {
         if !visitor.begins(self.latest.at) {
             return;
         }
@@ -171,6 +181,20 @@ impl Told for Pages {
         }
     }
 
+    fn further(&self, server: ServerId) -> Vec<String> {
+        let held = self.hold(server);
+        held.iter().flat_map(Held::further).map(|(url, _)| url.to_owned()).collect()
+    }
+
+    fn visit_further(&self, server: ServerId, url: &str, visitor: &mut dyn SeriesVisitor) {
+        let held = self.hold(server);
+        if let Some(held) = &held
+            && let Some((_, page)) = held.further().find(|(known, _)| *known == url)
+        {
+            held.go_through(page, visitor);
+        }
+    }
+
     fn latest(&self, server: ServerId) -> Option<LatestScrape> {
         let latest = self.find(server)?;
         let page = |packed: &Packed| ServerPage {
@@ -179,7 +203,7 @@ impl Told for Pages {
             // It was read, so it is UTF-8.
             text: String::from_utf8(packed.unpack()).unwrap_or_default(),
         };
-        let outcome = latest.outcome.as_ref().map(page).map_err(Failure::clone);
+        let outcome = latest.outcome.as_ref().map(|pages| page(&pages.main)).map_err(Failure::clone);
         Some(LatestScrape { at: latest.at, duration_ms: latest.duration_ms, outcome })
     }
 

@@ -1,16 +1,26 @@
 //! From samples to a [`Reading`]: knows which metrics mean what, and turns counters into rates.
 //!
-//! A page of our exporter and one of a plain node_exporter read the same. What a page lacks stays unknown; nothing is
-//! guessed but the uplink of a page that does not name one: the busiest physical-looking device.
+//! A page of our exporter and one of a plain node_exporter read the same, and exporters of others tell of services in our
+//! words. What a page lacks stays unknown; nothing is guessed but the uplink of a page that does not name one: the busiest
+//! physical-looking device.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `foreign` | what the exporters of others say of services |
+//! | `join` | several pages of one host |
+//! | `uplink` | which device is the uplink |
 
 use std::time::{Duration, Instant};
 
-use mect_fleet::{Failure, FailureReason, HostId, Reading, Service, ServiceReading};
+use mect_fleet::{Failure, FailureReason, HostId, Reading, Service, ServiceReading, Timestamp};
 
+mod foreign;
+mod join;
 mod uplink;
 
 use crate::parse::{self, ErrorKind, Sample};
 use crate::scrape;
+use foreign::Foreign;
 use uplink::Devices;
 
 /// Capacity of an uplink of which nothing is known, in bytes per second: 1 Gbit/s.
@@ -44,13 +54,14 @@ pub fn parsed<'a>(page: &'a scrape::Page, limits: &parse::Limits) -> Result<pars
     })
 }
 
-/// Collects what matters from a page.
+/// Collects what matters from a page. `now` is the time where it was made, asked for only if something depends on it.
 ///
 /// # Errors
 /// Nothing on it says anything of a host.
-pub fn gathered(page: &parse::Page<'_>) -> Result<Gather, Failure> {
+pub fn gathered(page: &parse::Page<'_>, now: impl FnOnce() -> Timestamp) -> Result<Gather, Failure> {
     let mut gather = Gather::default();
     page.samples().iter().for_each(|sample| gather.take(sample));
+    gather.foreign.end(page, now);
     if gather.has_any() {
         return Ok(gather);
     }
@@ -67,10 +78,14 @@ pub struct Gather {
     memory_reclaimable: f64,
     devices: Devices,
     sessions: Option<f64>,
+    /// Services of which a page of ours tells sessions.
+    counted: Vec<Service>,
     services: Vec<ServiceReading>,
     /// Rungs of units that the page names only later.
     rungs: Vec<(Box<str>, u8)>,
     services_unknown: bool,
+    /// What others say of services.
+    foreign: Foreign,
     host: Option<HostId>,
 }
 
@@ -126,7 +141,7 @@ impl Gather {
             "node_memory_MemFree_bytes" | "node_memory_Buffers_bytes" | "node_memory_Cached_bytes" => {
                 self.memory_reclaimable += value;
             }
-            "vpn_sessions" => self.sessions = Some(self.sessions.unwrap_or(0.0) + value.max(0.0)),
+            "vpn_sessions" => self.count(sample),
             "vpn_service_active" => self.service(sample),
             "vpn_service_health" if !value.is_nan() => self.rung(sample),
             "vpn_exporter_build_info" => {
@@ -135,7 +150,8 @@ impl Gather {
             "vpn_exporter_sampler_success" if sample.labels.get("sampler").as_deref() == Some("systemd") => {
                 self.services_unknown = value == 0.0;
             }
-            _ => self.devices.take(sample),
+            name if name.starts_with("node_") || name.starts_with("vpn_") => self.devices.take(sample),
+            _ => self.foreign.take(sample),
         }
     }
 
@@ -147,7 +163,21 @@ impl Gather {
     /// True when a sample said something of a host.
     pub fn has_any(&self) -> bool {
         let (cpu, memory) = (self.cpu_total > 0.0, self.memory_total.is_some());
-        cpu || memory || self.sessions.is_some() || !self.services.is_empty() || !self.devices.is_empty()
+        let (services, sessions) = (!self.services.is_empty(), self.sessions.is_some());
+        cpu || memory || sessions || services || !self.devices.is_empty() || !self.foreign.is_empty()
+    }
+
+    /// True when it holds counters that are compared with those of the next scrape.
+    pub fn has_counters(&self) -> bool {
+        self.cpu_total > 0.0 || !self.devices.is_empty()
+    }
+
+    fn count(&mut self, sample: &Sample<'_>) {
+        self.sessions = Some(self.sessions.unwrap_or(0.0) + sample.value.max(0.0));
+        let service = sample.labels.get("service").and_then(|service| service.parse().ok());
+        if let Some(service) = service.filter(|service| !self.counted.contains(service)) {
+            self.counted.push(service);
+        }
     }
 
     fn service(&mut self, sample: &Sample<'_>) {
@@ -184,6 +214,8 @@ impl Gather {
             // Its process is gone although systemd calls it active.
             service.active &= service.rung.is_none_or(|rung| rung >= PROCESS_ALIVE);
         }
+        self.take_foreign();
+        let has_counters = self.has_counters();
         let mut uplink = self.devices.uplink();
         if let (Some(uplink), Some(capacity)) = (&mut uplink, capacity) {
             uplink.capacity = capacity as f64;
@@ -200,6 +232,8 @@ impl Gather {
             ..Reading::default()
         };
         let next = match before {
+            // No page that counts answered this time.
+            Some(before) if !has_counters => before.clone(),
             Some(before) if now.is_as_good_as(before) => before.clone(),
             Some(before) => Counters { rates: now.rates(before), ..now },
             None => now,
@@ -230,7 +264,8 @@ impl Counters {
     fn cpu_busy(&self, before: &Self) -> Option<f32> {
         let (total, idle) = (self.cpu_total - before.cpu_total, self.cpu_idle - before.cpu_idle);
         // Idle time may step back by a tick on some kernels; a whole second means that the host restarted.
-        (total > 0.0 && total.is_finite() && idle > -1.0).then(|| ratio(1.0 - idle / total))
+        let is_rate = before.cpu_total > 0.0 && total > 0.0 && total.is_finite() && idle > -1.0;
+        is_rate.then(|| ratio(1.0 - idle / total))
     }
 
     fn uplink_rates(&self, before: &Self) -> Option<UplinkRates> {

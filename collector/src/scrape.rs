@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::body::Incoming;
-use mect_fleet::{Endpoint, Failure, FailureReason, ScrapeTarget, TargetPolicy};
+use mect_fleet::{Endpoint, Failure, FailureReason, ScrapeTarget, TargetPolicy, Timestamp};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use tokio::time::timeout_at;
 
 use crate::config;
@@ -81,6 +83,19 @@ pub struct Page {
     pub content_type: Option<HeaderValue>,
     /// The host's date, as it came.
     pub date: Option<HeaderValue>,
+}
+
+impl Page {
+    /// The time on the host that made it, by its `Date`; ours if it does not say.
+    pub fn clock(&self) -> Timestamp {
+        let said = self.date.as_ref().and_then(|date| date.to_str().ok()).and_then(instant);
+        said.unwrap_or_else(Timestamp::now)
+    }
+}
+
+/// The instant of an HTTP date.
+pub(crate) fn instant(date: &str) -> Option<Timestamp> {
+    OffsetDateTime::parse(date, &Rfc2822).ok().map(|at| Timestamp::from_secs(at.unix_timestamp()))
 }
 
 /// Makes scrapes. One for all targets.

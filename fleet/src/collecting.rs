@@ -62,8 +62,17 @@ pub struct TargetsSnapshot {
 pub struct ActiveTarget {
     /// The server behind it.
     pub server: ServerId,
-    /// URL of its page; `None` when an agent reports it.
+    /// URL of its page, of the main endpoint where there are several; `None` when an agent reports it.
     pub url: Option<String>,
+    /// URLs of further endpoints.
+    pub further: Vec<String>,
+}
+
+impl ActiveTarget {
+    /// URLs of all its pages, the main one first.
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.url.iter().chain(&self.further).map(String::as_str)
+    }
 }
 
 /// A target that is not in use.

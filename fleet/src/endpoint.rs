@@ -76,6 +76,22 @@ impl Endpoint {
         Ok(Self { path: checked_path(path)?.into(), ..self.clone() })
     }
 
+    /// The endpoint at `address`; where that begins with its port, `:9586` or `:9586/path`, it is on the same host.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub fn beside(&self, address: &str) -> Result<Self, InvalidEndpoint> {
+        let Some(rest) = address.strip_prefix(':') else { return address.parse() };
+        let (port, path) = rest.find('/').map_or((rest, DEFAULT_PATH), |slash| rest.split_at(slash));
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or(InvalidEndpoint::Port)?;
+        Ok(Self { tls: false, host: self.host.clone(), port, path: checked_path(path)?.into() })
+    }
+
+    /// True when both are one page, by whichever scheme: a port speaks either.
+    pub fn is_same_page(&self, other: &Self) -> bool {
+        (&self.host, self.port, &self.path) == (&other.host, other.port, &other.path)
+    }
+
     /// `host:port`, with brackets around an IPv6 address: the `Host` header.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {

@@ -50,7 +50,7 @@ pub use host_id::{HostId, InvalidHostId};
 pub use network::{InvalidNetwork, Network};
 pub use nobody::is_nobody;
 pub use peers::{Neighbours, News, Peers, UserChanges};
-pub use reading::{Reading, Service, ServiceReading};
+pub use reading::{EndpointReading, Reading, Service, ServiceReading};
 pub use report::{Failure, FailureReason, Outcome, Report};
 pub use server::{
     Coordinates, FlagsPatch, Origin, Period, Place, PlacePatch, ScrapeTarget, Server, ServerId, ServerPatch, Tag,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::host_id::HostId;
+use crate::report::Failure;
 
 /// A kind of VPN service, by the two-letter code that labels, REST and pages use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,6 +82,30 @@ pub struct ServiceReading {
     pub rung: Option<u8>,
 }
 
+/// How a further endpoint of a server answered, in the same scrape as its main one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointReading {
+    /// URL of its page.
+    pub url: Box<str>,
+    /// From start to the last byte or the failure, in milliseconds.
+    pub duration_ms: u32,
+    /// Samples on the page; 0 when it failed.
+    pub samples: u32,
+    /// Why nothing of the page counts; `None` when it worked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Failures in a row. A scrape knows only of its own; the [`Standing`](crate::Standing) counts on.
+    #[serde(default)]
+    pub failures: u32,
+}
+
+impl EndpointReading {
+    /// Why it failed, unless the fault is the collector's own.
+    pub fn counted_failure(&self) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| !failure.reason.is_local())
+    }
+}
+
 /// The rungs of a service in words, from the lowest. Each stands on those below it; what an exporter cannot see counts
 /// neither way.
 pub const RUNGS: [&str; 6] =
@@ -106,6 +131,9 @@ pub struct Reading {
     pub services: Box<[ServiceReading]>,
     /// The exporter could not ask for its units: that none is on the page says nothing.
     pub services_unknown: bool,
+    /// Further endpoints of the server: how each answered. Empty for a server with one endpoint.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub endpoints: Box<[EndpointReading]>,
     /// The host that the page is of, if it says so. The [`Standing`](crate::Standing) remembers it: here it is not kept.
     #[serde(skip)]
     pub host: Option<HostId>,
@@ -128,9 +156,33 @@ impl Reading {
         })
     }
 
-    /// True when a unit of a VPN service is not active: the host answers, a service does not.
-    pub fn is_impaired(&self) -> bool {
-        self.services.iter().any(|service| !service.active)
+    /// True when a unit of a VPN service is not active, or a further endpoint failed `fall` times in a row, so that what it
+    /// tells of is not known: the host answers, a service does not.
+    pub fn is_impaired(&self, fall: u32) -> bool {
+        self.services.iter().any(|service| !service.active) || self.lost_endpoints(fall).next().is_some()
+    }
+
+    /// Further endpoints that failed `fall` times in a row.
+    pub fn lost_endpoints(&self, fall: u32) -> impl Iterator<Item = &EndpointReading> {
+        self.endpoints.iter().filter(move |endpoint| endpoint.failures >= fall.max(1))
+    }
+
+    /// True when units may be missing: the exporter could not ask for them, or a further endpoint failed.
+    pub fn is_partial(&self) -> bool {
+        self.services_unknown || self.endpoints.iter().any(|endpoint| endpoint.failure.is_some())
+    }
+
+    /// Counts the failures of each further endpoint on from the reading before.
+    pub(crate) fn count_on(&mut self, before: Option<&Self>) {
+        for endpoint in &mut self.endpoints {
+            let known = before.and_then(|before| before.endpoints.iter().find(|known| known.url == endpoint.url));
+            let known = known.map_or(0, |known| known.failures);
+            endpoint.failures = match &endpoint.failure {
+                None => 0,
+                Some(failure) if failure.reason.is_local() => known,
+                Some(_) => known.saturating_add(1),
+            };
+        }
     }
 }
 
@@ -164,9 +216,9 @@ mod tests {
     fn one_inactive_unit_impairs() {
         let unit =
             |active| ServiceReading { service: Service::Squid, unit: "squid.service".into(), active, rung: None };
-        assert!(!Reading::default().is_impaired());
-        assert!(!Reading { services: Box::new([unit(true)]), ..Reading::default() }.is_impaired());
-        assert!(Reading { services: Box::new([unit(true), unit(false)]), ..Reading::default() }.is_impaired());
+        assert!(!Reading::default().is_impaired(3));
+        assert!(!Reading { services: Box::new([unit(true)]), ..Reading::default() }.is_impaired(3));
+        assert!(Reading { services: Box::new([unit(true), unit(false)]), ..Reading::default() }.is_impaired(3));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::Endpoint;
 use crate::host_id::HostId;
 use crate::store::Registration;
 use crate::time::Timestamp;
@@ -15,11 +14,13 @@ mod patch;
 mod period;
 mod place;
 mod tag;
+mod target;
 
 pub use patch::{FlagsPatch, PlacePatch, ServerPatch};
 pub use period::Period;
 pub use place::{Coordinates, InvalidCoordinates, Layer, Layers, Origin, Origins, Place};
 pub use tag::{InvalidTag, MAX_TAGS, Tag};
+pub use target::{InvalidEndpoints, MAX_ENDPOINTS, ScrapeTarget};
 
 const PREFIX: &str = "srv-";
 const ID_LENGTH: usize = 8;
@@ -87,28 +88,6 @@ impl Serialize for ServerId {
 impl<'de> Deserialize<'de> for ServerId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// A page that the collector fetches to know how a server is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScrapeTarget {
-    /// Where the page is.
-    pub endpoint: Endpoint,
-    /// Credentials may travel unencrypted to it.
-    #[serde(default)]
-    pub insecure_credentials: bool,
-    /// Name of the way in which it is reached: TLS and credentials, as the collector's configuration describes them. The
-    /// usual way without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access: Option<String>,
-}
-
-impl ScrapeTarget {
-    /// A page that is reached in the usual way.
-    pub fn at(endpoint: Endpoint) -> Self {
-        Self { endpoint, insecure_credentials: false, access: None }
     }
 }
 

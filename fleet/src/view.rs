@@ -78,6 +78,12 @@ impl Standing {
         Age { epoch, transitions, scrapes: self.scrapes, at: self.last_scrape }
     }
 
+    /// True when the next scrape may decide a flip, so that it should not wait for a whole interval.
+    pub fn wants_recheck(&self, rule: &Rule) -> bool {
+        let endpoints = self.reading.iter().flat_map(|reading| &reading.endpoints);
+        self.state.wants_recheck() || endpoints.map(|endpoint| endpoint.failures).any(|n| n > 0 && n < rule.fall)
+    }
+
     /// Folds a report in; tells the flip of health if there was one. `doubt` is what the guard says of a failure.
     pub fn observe(&mut self, rule: &Rule, report: &Report, doubt: Option<Doubt>) -> Option<Transition> {
         let event = match &report.outcome {
@@ -88,10 +94,13 @@ impl Standing {
                 if reading.host.is_some() {
                     (self.host, self.stranger) = (reading.host, None);
                 }
-                self.reading = Some(Reading { host: None, ..reading.clone() });
+                let mut reading = Reading { host: None, ..reading.clone() };
+                reading.count_on(self.reading.as_ref());
                 // A page that cannot tell makes nobody better.
-                let unknown = reading.services_unknown && self.state.health == Health::Degraded;
-                Event::Succeeded { impaired: unknown || reading.is_impaired() }
+                let unknown = reading.is_partial() && self.state.health == Health::Degraded;
+                let impaired = unknown || reading.is_impaired(rule.fall);
+                self.reading = Some(reading);
+                Event::Succeeded { impaired }
             }
             Outcome::Failed(failure) => {
                 self.stranger = failure.host.or(self.stranger);

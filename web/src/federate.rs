@@ -23,7 +23,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Uri, header};
 use mect_fleet::collecting::Pages;
-use mect_fleet::{FleetView, ServerId, Timestamp};
+use mect_fleet::{FleetView, ServerId, ServerView, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -186,11 +186,12 @@ impl Question {
             // A server that an agent reports has no page.
             let instance = self.instances.get(&id).unwrap_or(&server.server.ip);
             let origin = Origin::of_server(server, instance, &settings.job);
+            let pages = self.pages.as_ref();
+            self.tell_further(server, &mut families);
             let mut narrowed = Narrowed::to(selectors, &origin);
             if narrowed.is_empty() {
                 continue;
             }
-            let pages = self.pages.as_ref();
             let samples = pages.and_then(|pages| pages.samples(id));
             let mut derived = Derived { sink: &mut families, narrowed: &mut narrowed, origin: &origin, now: *now };
             derived.tell(server, samples, self.flips.as_deref());
@@ -202,5 +203,28 @@ impl Question {
             }
         }
         families.finish()
+    }
+
+    /// The further endpoints of a server, each with an `instance` of its own.
+    fn tell_further(&self, server: &ServerView, families: &mut Families) {
+        let Some(reading) = server.standing.reading.as_ref().filter(|_| server.monitored) else { return };
+        if reading.endpoints.is_empty() {
+            return;
+        }
+        let pages = self.pages.as_ref();
+        let kept = pages.map(|pages| pages.further(server.server.id)).unwrap_or_default();
+        for endpoint in &reading.endpoints {
+            let origin = Origin::of_server(server, &address(&endpoint.url), &self.settings.job);
+            let mut narrowed = Narrowed::to(&self.selectors, &origin);
+            if narrowed.is_empty() {
+                continue;
+            }
+            Derived { sink: families, narrowed: &mut narrowed, origin: &origin, now: self.now }
+                .endpoint(server, endpoint);
+            if let Some(pages) = pages.filter(|_| kept.iter().any(|url| **url == *endpoint.url)) {
+                let mut raw = Raw::new(families, &mut narrowed, &origin, self.now);
+                pages.visit_further(server.server.id, &endpoint.url, &mut raw);
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ mod audit;
 mod auth;
 mod client;
 mod cors;
+mod endpoints;
 mod error;
 mod extract;
 mod federate;

@@ -126,7 +126,8 @@ impl Installation for Told {
 
 fn snapshot(servers: &[Server]) -> TargetsSnapshot {
     let url = |n: usize| Some(format!("http://192.0.2.{}:9776/metrics", n + 1));
-    let active = servers.iter().enumerate().map(|(n, server)| ActiveTarget { server: server.id, url: url(n) });
+    let target = |(n, server): (usize, &Server)| ActiveTarget { server: server.id, url: url(n), further: Vec::new() };
+    let active = servers.iter().enumerate().map(target);
     TargetsSnapshot {
         active: active.collect(),
         dropped: vec![DroppedTarget { address: HOSTILE.into(), reason: "waits for approval".into() }],

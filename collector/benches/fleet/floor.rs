@@ -35,7 +35,7 @@ pub fn requested() -> Option<Order> {
 }
 
 /// Fetches until it is killed.
-pub fn run(order: Order) {
+pub fn run(order: &Order) {
     let candidates = mect_collector::discovery::file_sd::read(&order.targets, &TargetPolicy::for_operators()).unwrap();
     let addresses: Vec<SocketAddr> =
         candidates.iter().map(|candidate| candidate.endpoint.authority().parse().unwrap()).collect();

@@ -57,7 +57,7 @@ const KIB_GOAL: f64 = 16.0;
 
 fn main() -> ExitCode {
     if let Some(arguments) = floor::requested() {
-        floor::run(arguments);
+        floor::run(&arguments);
         return ExitCode::SUCCESS;
     }
     let plan = Plan {

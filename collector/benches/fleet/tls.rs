@@ -1,5 +1,6 @@
 //! The same over TLS: what a kept connection, a resumed session and a whole handshake cost the collector.
 
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -123,9 +124,10 @@ async fn serve(socket: TcpStream, acceptor: TlsAcceptor, counts: Arc<(AtomicU64,
     let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
     (if is_resumed { &counts.1 } else { &counts.0 }).fetch_add(1, Ordering::Relaxed);
     let service = service_fn(move |_: http::Request<hyper::body::Incoming>| {
-        let response = http::Response::builder().header("content-type", "text/plain; version=0.0.4");
-        let response = response.body(Full::from(page.clone()));
-        async { response }
+        let mut response = http::Response::new(Full::<Bytes>::from(page.clone()));
+        let plain = http::HeaderValue::from_static("text/plain; version=0.0.4");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
+        async { Ok::<_, Infallible>(response) }
     });
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

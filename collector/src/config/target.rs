@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mect_fleet::{FlagsPatch, Place, TargetPolicy};
+use mect_fleet::{FlagsPatch, Place, ScrapeTarget, TargetPolicy};
 use serde::Deserialize;
 
 use crate::discovery::Endpoint;
@@ -14,6 +14,9 @@ use crate::parse::Format;
 pub struct TargetEntry {
     /// `host:port` of the exporter, or a URL with a path.
     pub address: String,
+    /// Pages of other exporters on the same host: `:port`, `:port/path`, or as `address`.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
     /// See [`Labels`].
     #[serde(default)]
     pub hostname: String,
@@ -56,10 +59,23 @@ pub struct TargetEntry {
 }
 
 impl TargetEntry {
-    /// Says what is wrong with the address, if anything; `policy` allows others.
+    /// Says what is wrong with the address, or with the further endpoints, if anything; `policy` allows others.
     pub(super) fn check(&self, policy: &TargetPolicy) -> Result<(), String> {
+        let target = self.target()?;
+        let given = std::iter::once(&self.address).chain(&self.endpoints);
+        let mut pages = given.zip(target.pages());
+        pages.try_for_each(|(given, page)| {
+            policy.check_endpoint(&page.endpoint).map_err(|denied| format!("`{given}`: {denied}"))
+        })
+    }
+
+    /// Its pages.
+    ///
+    /// # Errors
+    /// What is wrong with the address, or with the further endpoints.
+    pub fn target(&self) -> Result<ScrapeTarget, String> {
         let endpoint: Endpoint = self.address.parse().map_err(|error| format!("`{}`: {error}", self.address))?;
-        policy.check_endpoint(&endpoint).map_err(|denied| format!("`{}`: {denied}", self.address))
+        ScrapeTarget::at(endpoint).with_endpoints(&self.endpoints).map_err(|error| format!("`endpoints`: {error}"))
     }
 
     /// What the entry says of the server.

@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use mect_fleet::Timestamp;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use super::{Finding, Site};
 use crate::config::Config;
 use crate::discovery::Candidate;
-use crate::scrape::{Accesses, Limits, Scraper};
+use crate::scrape::{Accesses, Limits, Scraper, instant};
 use crate::{config, parse};
 
 const CHECK: &str = "targets";
@@ -57,11 +55,6 @@ async fn ask_one(scraper: &Scraper, settings: &config::Scrape, candidate: &Candi
             .map_err(|error| error.to_string())
     });
     Answer { address: candidate.endpoint.authority(), samples, date, at, took: started.elapsed() }
-}
-
-/// The instant of an HTTP date.
-fn instant(date: &str) -> Option<Timestamp> {
-    OffsetDateTime::parse(date, &Rfc2822).ok().map(|at| Timestamp::from_secs(at.unix_timestamp()))
 }
 
 pub(super) fn check(site: &Site) -> Finding {

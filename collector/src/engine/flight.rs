@@ -1,8 +1,7 @@
-//! One scrape under way: gets the page, reads it, and makes a report of it. Judges nothing.
+//! One scrape under way: gets the pages, reads them, and makes a report of it. Judges nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use mect_fleet::store::Record;
 use mect_fleet::{Failure, FailureReason, HostId, Outcome, Reading, Report, ScrapeTarget, Timestamp};
@@ -10,11 +9,12 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use crate::discovery::Target;
 use crate::metrics::{Metrics, ScrapeResult};
-use crate::pages::{Packed, Pages};
+use crate::pages::{PackedPages, Pages};
 use crate::parse;
-use crate::reading::{self, Counters};
+use crate::reading::Counters;
 use crate::scrape::{Connection, Page, Scraper};
 
+use super::endpoints::{self, Answer};
 use super::who::Who;
 
 /// What every scrape needs.
@@ -33,6 +33,8 @@ pub(super) struct Shared {
 pub(super) struct Memory {
     pub(super) counters: Option<Counters>,
     pub(super) connection: Option<Connection>,
+    /// Connections to further endpoints; empty for a server with one.
+    pub(super) further: Box<[Option<Connection>]>,
 }
 
 /// A scrape that ended.
@@ -43,20 +45,21 @@ pub(super) struct Done {
     pub(super) memory: Memory,
     /// No earlier page to compare with: a second scrape soon gives the rates.
     pub(super) was_first: bool,
-    /// The page, where pages are kept or somebody waits for one.
-    pub(super) page: Option<Packed>,
+    /// The pages, where they are kept or somebody waits for one.
+    pub(super) pages: Option<PackedPages>,
     pub(super) place: OwnedPermit<Record>,
 }
 
 impl Memory {
-    /// Ends the connection; the next scrape opens another one.
+    /// Ends the connections; the next scrape opens others.
     pub(super) fn hang_up(&mut self) {
         self.connection = None;
+        self.further = Box::default();
     }
 }
 
 impl Shared {
-    /// Scrapes a target once and reads its page.
+    /// Scrapes every endpoint of a target once, and reads their pages as one.
     pub(super) async fn scrape(
         self: Arc<Self>,
         target: Arc<Target>,
@@ -66,31 +69,25 @@ impl Shared {
         known: Option<HostId>,
         place: OwnedPermit<Record>,
     ) -> Done {
-        let started = Instant::now();
-        let page = self.scraper.scrape(&page, target.fallback_format, &mut memory.connection).await;
-        let duration = started.elapsed();
+        let (main, further) = self.fetch(&page, target.fallback_format, &mut memory).await;
         let was_first = memory.counters.is_none();
         let capacity = target.capacity_bytes_per_second;
         let who = Who { known, accepted: target.accepted_host };
-        let read = match &page {
-            Ok(page) => self.read(page, capacity, who, &mut memory.counters),
+        let read = match &main.page {
+            Ok(of_main) => self.read(of_main, &page.further, &further, capacity, who, &mut memory.counters),
             Err(failure) => Err(failure.clone()),
         };
-        if read.as_ref().is_err_and(|failure| failure.reason == FailureReason::Identity) {
-            // The name may lead elsewhere again: the next scrape looks it up.
-            memory.hang_up();
-        }
-        let is_kept = read.is_ok() && (self.pages.keeps_all() || self.is_awaited.load(Ordering::Relaxed));
-        let page = page.ok().filter(|_| is_kept).map(Packed::of);
         let (samples, outcome) = match read {
             Ok((samples, reading)) => (samples, Outcome::Up(reading)),
             Err(failure) => (0, Outcome::Failed(failure)),
         };
-        self.count(&outcome);
-        self.metrics.scrape_duration.observe(duration.as_secs_f64());
-        let duration_ms = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        memory.leave_strangers(&outcome);
+        self.count(result_of(&outcome));
+        let duration_ms = main.millis();
+        let is_kept = self.pages.keeps_all() || self.is_awaited.load(Ordering::Relaxed);
+        let pages = if is_kept { endpoints::packed(main, further, &outcome) } else { None };
         let report = Report { server: target.server, at, duration_ms, samples, outcome };
-        Done { report, epoch: target.epoch, memory, was_first, page, place }
+        Done { report, epoch: target.epoch, memory, was_first, pages, place }
     }
 
     /// Says whether somebody waits for a page.
@@ -98,29 +95,50 @@ impl Shared {
         self.is_awaited.store(is_awaited, Ordering::Relaxed);
     }
 
+    /// Reads what all endpoints answered as one page of the host. What a further one cannot tell is missing.
     fn read(
         &self,
-        page: &Page,
+        main: &Page,
+        targets: &[ScrapeTarget],
+        further: &[Answer],
         capacity: Option<u64>,
         who: Who,
         counters: &mut Option<Counters>,
     ) -> Result<(u32, Reading), Failure> {
-        let parsed = reading::parsed(page, &self.page_limits)?;
-        self.metrics.page_bytes.inc_by(page.bytes.len() as u64);
-        self.metrics.samples.inc_by(parsed.samples().len() as u64);
-        let gather = reading::gathered(&parsed)?;
-        // Counters of two hosts have nothing to do with each other, and neither have those of one before and after.
-        who.check(gather.host()).inspect_err(|_| *counters = None)?;
-        let (reading, now) = gather.finish(page.answered_at, counters.as_ref(), capacity);
+        let (samples, mut gather) = self.gather(main, who).inspect_err(|failure| {
+            // Counters of two hosts have nothing to do with each other, and neither have those of one before and after.
+            if failure.reason == FailureReason::Identity {
+                *counters = None;
+            }
+        })?;
+        let mut counted_at = main.answered_at;
+        let mut endpoints = Vec::with_capacity(further.len());
+        for (target, answer) in targets.iter().zip(further) {
+            // Whom the pages before named, the others must be, too.
+            let who = Who { known: who.known.or(gather.host()), ..who };
+            let (told, one) = self.gather_further(target, answer, who);
+            endpoints.push(told);
+            let Some(one) = one else { continue };
+            if let (Ok(page), false, true) = (&answer.page, gather.has_counters(), one.has_counters()) {
+                counted_at = page.answered_at;
+            }
+            gather.join(one);
+        }
+        let (reading, now) = gather.finish(counted_at, counters.as_ref(), capacity);
         *counters = Some(now);
-        Ok((parsed.samples().len() as u32, reading))
+        Ok((samples, Reading { endpoints: endpoints.into(), ..reading }))
     }
 
-    pub(super) fn count(&self, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Up(_) => "success",
-            Outcome::Failed(failure) => failure.reason.name(),
-        };
+    /// Counts a scrape of one endpoint by its result.
+    pub(super) fn count(&self, result: &'static str) {
         self.metrics.scrapes.get_or_create(&ScrapeResult { result }).inc();
+    }
+}
+
+/// The result of a scrape as it is counted.
+pub(super) fn result_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Up(_) => "success",
+        Outcome::Failed(failure) => failure.reason.name(),
     }
 }

@@ -3,7 +3,7 @@
 use mect_fleet::collecting::Push;
 use mect_fleet::{Failure, FailureReason, Outcome, Report, ServerId, Timestamp};
 
-use super::Engine;
+use super::{Engine, flight};
 
 impl Engine {
     /// Takes what an agent reports of a server that is ours.
@@ -16,7 +16,7 @@ impl Engine {
         };
         self.silence.heard(push.server, self.clock.now());
         let outcome = Outcome::Up(push.reading);
-        self.shared.count(&outcome);
+        self.shared.count(flight::result_of(&outcome));
         // Collectors that take turns at receiving have clocks of their own.
         let last = self.standings.get(&push.server).and_then(|standing| standing.last_scrape);
         let at = last.map_or(push.at, |last| push.at.max(last));
@@ -39,7 +39,7 @@ impl Engine {
             let Some((server, doubt)) = self.silence.take_silent(now) else { return };
             let Some(epoch) = self.epoch_of_pushed(server) else { continue };
             let outcome = Outcome::Failed(Failure::new(FailureReason::Silent, ""));
-            self.shared.count(&outcome);
+            self.shared.count(flight::result_of(&outcome));
             let at = Timestamp::from_millis(now as i64);
             let report = Report { server, at, duration_ms: 0, samples: 0, outcome };
             let unverified = self.fold(report, doubt, epoch, place).state.unverified;

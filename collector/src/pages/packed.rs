@@ -26,6 +26,28 @@ enum Coding {
     Snappy,
 }
 
+/// All pages of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedPages {
+    /// Of its main endpoint.
+    pub main: Packed,
+    /// Of further endpoints, by URL.
+    pub further: Box<[(Box<str>, Packed)]>,
+}
+
+impl From<Packed> for PackedPages {
+    fn from(main: Packed) -> Self {
+        Self { main, further: Box::default() }
+    }
+}
+
+impl PackedPages {
+    /// Bytes that they take.
+    pub(super) fn len(&self) -> usize {
+        self.main.len() + self.further.iter().map(|(url, page)| url.len() + page.len()).sum::<usize>()
+    }
+}
+
 impl Packed {
     /// Packs a page. One that came packed stays as it came, and costs nothing here.
     pub fn of(page: scrape::Page) -> Self {

@@ -63,15 +63,15 @@ impl SeriesVisitor for Seen {
 #[test]
 fn a_page_stays_until_a_scrape_fails_or_its_target_goes() {
     let pages = Pages::new(true, parse::Limits::default());
-    pages.put(&up(id(1), 1), Some(packed("a 1\n", None)));
-    pages.put(&up(id(1), 2), Some(packed("a 2\n", None)));
+    pages.put(&up(id(1), 1), Some(packed("a 1\n", None).into()));
+    pages.put(&up(id(1), 2), Some(packed("a 2\n", None).into()));
     assert_eq!(text(&pages, id(1)).unwrap(), "a 2\n");
     assert_eq!(Told::samples(&*pages, id(1)), Some((Timestamp::from_secs(2), 2)));
     pages.put(&failed(id(1), 3), None);
     let latest = pages.latest(id(1)).unwrap();
     assert_eq!((latest.at.as_secs(), latest.outcome.unwrap_err().reason), (3, FailureReason::ConnRefused));
     assert_eq!(Told::samples(&*pages, id(1)), None);
-    pages.put(&up(id(2), 1), Some(packed("b 1\n", None)));
+    pages.put(&up(id(2), 1), Some(packed("b 1\n", None).into()));
     pages.forget(id(2));
     assert_eq!(pages.latest(id(2)), None);
     assert_eq!(pages.kept().by_server.len(), 1, "nothing is left of it");
@@ -81,11 +81,11 @@ fn a_page_stays_until_a_scrape_fails_or_its_target_goes() {
 fn a_visitor_sees_what_it_wants() {
     let pages = Pages::new(true, parse::Limits::default());
     let page = "a{x=\"1\\n\"} 1\nb 2\nc 3 1500\n";
-    pages.put(&up(id(1), 1), Some(packed(page, None)));
+    pages.put(&up(id(1), 1), Some(packed(page, None).into()));
     let mut seen = Seen::default();
     Told::visit(&*pages, id(1), &mut seen);
     assert!(seen.0.is_empty(), "{:?}", seen.0);
-    pages.put(&up(id(1), 2), Some(packed(page, None)));
+    pages.put(&up(id(1), 2), Some(packed(page, None).into()));
     Told::visit(&*pages, id(1), &mut seen);
     Told::visit(&*pages, id(2), &mut seen);
     assert_eq!(seen.0, [r#"a [("x", "1\n")] 1 None"#, "c [] 3 Some(1500)"]);
@@ -107,7 +107,7 @@ fn however_a_page_came_it_is_kept_small_and_whole() {
 fn where_not_all_are_kept_the_latest_few_are() {
     let pages = Pages::new(false, parse::Limits::default());
     for number in 0..=ASKED_FOR {
-        pages.put(&up(id(number), 10 + number as i64), Some(packed("a 1\n", None)));
+        pages.put(&up(id(number), 10 + number as i64), Some(packed("a 1\n", None).into()));
     }
     assert_eq!(pages.latest(id(0)), None);
     assert!((1..=ASKED_FOR).all(|number| text(&pages, id(number)).is_some()));
@@ -120,14 +120,14 @@ fn where_not_all_are_kept_the_latest_few_are() {
 fn large_pages_share_the_slack_and_leave_the_others_their_room() {
     let pages = Pages::new(true, parse::Limits::default());
     let large = |bytes: usize| packed("a 1\n", Some(vec![0; bytes]));
-    pages.put(&up(id(1), 1), Some(large(SLACK_BYTES + SHARE_BYTES)));
-    pages.put(&up(id(2), 1), Some(large(SHARE_BYTES + 1)));
-    pages.put(&up(id(3), 1), Some(large(SHARE_BYTES)));
+    pages.put(&up(id(1), 1), Some(large(SLACK_BYTES + SHARE_BYTES).into()));
+    pages.put(&up(id(2), 1), Some(large(SHARE_BYTES + 1).into()));
+    pages.put(&up(id(3), 1), Some(large(SHARE_BYTES).into()));
     let kept = || [1, 2, 3].map(|number| Told::samples(&*pages, id(number)).is_some());
     assert_eq!(kept(), [true, false, true]);
     pages.forget(id(1));
-    pages.put(&up(id(2), 2), Some(large(SHARE_BYTES + 1)));
+    pages.put(&up(id(2), 2), Some(large(SHARE_BYTES + 1).into()));
     assert_eq!(kept(), [false, true, true]);
-    pages.put(&up(id(2), 3), Some(large(1)));
+    pages.put(&up(id(2), 3), Some(large(1).into()));
     assert_eq!(pages.kept().slack, 0);
 }

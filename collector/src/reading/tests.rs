@@ -129,7 +129,7 @@ fn services_and_sessions_are_read_and_unknown_services_left_out() {
     let services: Vec<_> = reading.services.iter().map(|service| (service.service, service.active)).collect();
     assert_eq!(services, [(Service::WireGuard, true), (Service::Squid, false)]);
     assert_eq!(reading.sessions, Some(7));
-    assert!(reading.is_impaired());
+    assert!(reading.is_impaired(3));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_unit_whose_process_is_gone_is_not_active() {
     let (reading, _) = gather(page).finish(Instant::now(), None, None);
     let active: Vec<_> = reading.services.iter().map(|unit| (unit.service.code(), unit.active)).collect();
     assert_eq!(active, [("vr", false), ("sq", true), ("ov", true)]);
-    assert!(reading.is_impaired());
+    assert!(reading.is_impaired(3));
 }
 
 #[test]

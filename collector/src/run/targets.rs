@@ -32,6 +32,7 @@ impl Targets for ToldTargets {
         let active = active.iter().map(|target| ActiveTarget {
             server: target.server,
             url: target.page.as_ref().map(|page| page.endpoint.to_string()),
+            further: target.page.iter().flat_map(|page| &page.further).map(|page| page.endpoint.to_string()).collect(),
         });
         TargetsSnapshot {
             active: active.collect(),

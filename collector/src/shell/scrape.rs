@@ -1,4 +1,4 @@
-//! Scrapes one target from the shell, and shows what the collector would see there.
+//! Scrapes the endpoints of one target from the shell, and shows what the collector would see there.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -13,15 +13,15 @@ use mect_web::Secret;
 
 use crate::config;
 use crate::parse::{self, Format};
-use crate::reading;
-use crate::scrape::{Accesses, Limits, Page, Scraper};
+use crate::reading::{self, Gather};
+use crate::scrape::{Accesses, Connection, Limits, Page, Scraper};
 
 /// More than any key.
 const MAX_KEY_BYTES: u64 = 4096;
 
 /// What to scrape, and how.
 pub struct Options {
-    /// The target, and whether it may see the key over a connection that is not encrypted.
+    /// The target with its endpoints, and whether it may see the key over a connection that is not encrypted.
     pub target: ScrapeTarget,
     /// From connecting to the last byte.
     pub timeout: Duration,
@@ -64,36 +64,70 @@ pub fn show(options: &Options, mut out: impl Write, mut progress: impl Write) ->
     let page_limits = parse::Limits { samples: settings.max_samples, ..parse::Limits::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut kept = None;
-        let mut scrape = async || {
-            let started = Instant::now();
-            let page = scraper.scrape(&options.target, options.fallback, &mut kept).await?;
-            Ok::<_, Failure>((page, started, Instant::now()))
-        };
-        let first = scrape().await.map_err(|failure| told(options, &failure))?;
-        writeln!(out, "{}\n{}", options.target.endpoint, exchange(&first.0, first.1, first.2))?;
-        let parsed = reading::parsed(&first.0, &page_limits).map_err(|failure| told(options, &failure))?;
-        writeln!(out, "  samples   {} in {} families", parsed.samples().len(), parsed.families().len())?;
-        let gathered = reading::gathered(&parsed).map_err(|failure| told(options, &failure))?;
-        let (mut reading, counters) = gathered.finish(first.0.answered_at, None, None);
+        let mut kept: Vec<Option<Connection>> = options.target.pages().map(|_| None).collect();
+        let way = Way { options, scraper: &scraper, page_limits: &page_limits };
+        let (gathered, at) = way.go(&mut kept, Some(&mut out)).await?;
+        let (mut reading, counters) = gathered.finish(at, None, None);
         if let Some(pause) = options.pause {
             writeln!(progress, "second scrape in {} s, for rates …", pause.as_secs_f64())?;
             tokio::time::sleep(pause).await;
-            let (page, ..) = scrape().await.map_err(|failure| told(options, &failure))?;
-            let again = reading::parsed(&page, &page_limits).and_then(|parsed| reading::gathered(&parsed));
-            let again = again.map_err(|failure| told(options, &failure))?;
-            (reading, _) = again.finish(page.answered_at, Some(&counters), None);
+            let (gathered, at) = way.go(&mut kept, None::<&mut Vec<u8>>).await?;
+            (reading, _) = gathered.finish(at, Some(&counters), None);
         }
         Ok(write!(out, "{}", Shown(&reading))?)
     })
 }
 
+/// How the pages are got.
+struct Way<'a> {
+    options: &'a Options,
+    scraper: &'a Scraper,
+    page_limits: &'a parse::Limits,
+}
+
+impl Way<'_> {
+    /// Scrapes every page once, one after the other, and says to `out` what was seen of each. Returns what they say
+    /// together, and when that was answered which counts.
+    async fn go(
+        &self,
+        kept: &mut [Option<Connection>],
+        mut out: Option<&mut impl Write>,
+    ) -> anyhow::Result<(Gather, Instant)> {
+        let mut all: Option<(Gather, Instant)> = None;
+        for ((target, kept), place) in self.options.target.pages().zip(kept).zip(0..) {
+            // As the collector has it for further endpoints.
+            let fallback = self.options.fallback.or((place > 0).then_some(Format::Text));
+            let failed = |failure: Failure| told(self.options, target, &failure);
+            let started = Instant::now();
+            let page = self.scraper.scrape(target, fallback, kept).await.map_err(failed)?;
+            let ended = Instant::now();
+            if let Some(out) = &mut out {
+                writeln!(out, "{}\n{}", target.endpoint, exchange(&page, started, ended))?;
+            }
+            let parsed = reading::parsed(&page, self.page_limits).map_err(failed)?;
+            if let Some(out) = &mut out {
+                writeln!(out, "  samples   {} in {} families", parsed.samples().len(), parsed.families().len())?;
+            }
+            let one = reading::gathered(&parsed, || page.clock()).map_err(failed)?;
+            all = Some(match all {
+                None => (one, page.answered_at),
+                Some((mut all, at)) => {
+                    let at = if !all.has_counters() && one.has_counters() { page.answered_at } else { at };
+                    all.join(one);
+                    (all, at)
+                }
+            });
+        }
+        all.context("no page is named")
+    }
+}
+
 /// The error for a person: the reason by its name, as metrics and REST have it, and its sentence.
-fn told(options: &Options, failure: &Failure) -> anyhow::Error {
+fn told(options: &Options, target: &ScrapeTarget, failure: &Failure) -> anyhow::Error {
     let hint = match failure.reason {
-        FailureReason::Auth if options.target.access.is_some() => "",
+        FailureReason::Auth if target.access.is_some() => "",
         FailureReason::Auth if options.key.is_none() => "; give the key with --key-file FILE or AGENT_API_KEY",
-        FailureReason::Auth if !options.target.insecure_credentials => {
+        FailureReason::Auth if !target.insecure_credentials => {
             "; the key is shown only over loopback, and elsewhere with --insecure-credentials"
         }
         FailureReason::ContentType if options.fallback.is_none() => {
@@ -101,7 +135,7 @@ fn told(options: &Options, failure: &Failure) -> anyhow::Error {
         }
         _ => "",
     };
-    anyhow::anyhow!("{}: {failure} ({}){hint}", options.target.endpoint, failure.reason)
+    anyhow::anyhow!("{}: {failure} ({}){hint}", target.endpoint, failure.reason)
 }
 
 /// What was seen of the exchange.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 pub mod collector;
 pub mod federation;
+pub mod foreign;
 pub mod host;
 pub mod http;
 pub mod list_server;

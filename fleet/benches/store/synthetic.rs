@@ -110,8 +110,7 @@ impl Host {
                 unit(Service::Squid, "squid.service"),
                 unit(Service::Xray, "x-ui.service"),
             ]),
-            services_unknown: false,
-            host: None,
+            ..Reading::default()
         }
     }
 }

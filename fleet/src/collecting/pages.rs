@@ -11,9 +11,17 @@ use crate::time::Timestamp;
 /// A page goes when a later scrape of its server fails, and when its target goes: what is here is what the server says
 /// now.
 pub trait Pages: Send + Sync {
-    /// Goes through the series of a server's page, in page order. Nothing happens when there is none, or when only the
+    /// Goes through the series of the page of a server's main endpoint, in page order. Nothing happens when there is none, or when only the
     /// pages that somebody asked for are kept.
     fn visit(&self, server: ServerId, visitor: &mut dyn SeriesVisitor);
+
+    /// URLs of further endpoints of a server whose pages are kept, too, beside that of the main one.
+    fn further(&self, _server: ServerId) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The same as [`visit`](Self::visit) for the page of such an endpoint.
+    fn visit_further(&self, _server: ServerId, _url: &str, _visitor: &mut dyn SeriesVisitor) {}
 
     /// What the latest scrape of a server found; `None` when that is not kept.
     fn latest(&self, server: ServerId) -> Option<LatestScrape>;

@@ -62,8 +62,7 @@ pub fn heartbeat(n: u32) -> Outcome {
         transmit_bytes_per_second: Some(f64::from(n)),
         sessions: Some(n % 500),
         services: Box::new([unit]),
-        services_unknown: false,
-        host: None,
+        ..Reading::default()
     })
 }
 

@@ -1,7 +1,7 @@
 //! Standings, and what readers see of them.
 
 use super::*;
-use crate::reading::{Service, ServiceReading};
+use crate::reading::{EndpointReading, Service, ServiceReading};
 use crate::report::FailureReason;
 use crate::store::Registration;
 
@@ -81,6 +81,37 @@ fn a_page_that_cannot_tell_of_services_makes_nobody_better() {
     assert_eq!(standing.state.health, Health::Degraded);
     standing.observe(&rule, &report(10, told(true)), None);
     assert!(standing.observe(&rule, &report(11, told(true)), None).is_some());
+}
+
+#[test]
+fn a_further_endpoint_that_fails_again_and_again_degrades_its_server() {
+    let (rule, server) = (Rule::default(), "srv-abcdefgh".parse().unwrap());
+    let told = |failure: Option<FailureReason>| {
+        let failure = failure.map(|reason| Failure::new(reason, ""));
+        let endpoint =
+            |url: &str, failure| EndpointReading { url: url.into(), duration_ms: 3, samples: 7, failure, failures: 0 };
+        let endpoints = Box::new([endpoint("http://a:1/metrics", None), endpoint("http://a:2/metrics", failure)]);
+        Outcome::Up(Reading { endpoints, ..Reading::default() })
+    };
+    let (reset, local) = (Some(FailureReason::Reset), Some(FailureReason::Local));
+    let mut standing = Standing::default();
+    let mut at = 0;
+    let mut after = |failure| {
+        at += 10;
+        let report =
+            Report { server, at: Timestamp::from_secs(at), duration_ms: 5, samples: 1, outcome: told(failure) };
+        standing.observe(&rule, &report, None);
+        let failures = standing.reading.as_ref().unwrap().endpoints[1].failures;
+        (standing.state.health, failures, standing.wants_recheck(&rule))
+    };
+    let (active, degraded) = (Health::Active, Health::Degraded);
+    assert_eq!(after(None), (active, 0, false));
+    assert_eq!([after(reset), after(reset)], [(active, 1, true), (active, 2, true)]);
+    assert_eq!(after(local), (active, 2, true), "our own fault counts neither way");
+    assert_eq!(after(reset), (degraded, 3, false));
+    assert_eq!([after(reset), after(None)], [(degraded, 4, false), (degraded, 0, false)]);
+    assert_eq!(after(reset), (degraded, 1, true), "it must be well twice in a row");
+    assert_eq!([after(None), after(None)], [(degraded, 0, false), (active, 0, false)]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mect_fleet::collecting::SeriesLabel;
 use mect_fleet::reading::percent;
-use mect_fleet::{Health, ServerView, Timestamp, ranking};
+use mect_fleet::{EndpointReading, Health, ServerView, Timestamp, ranking};
 
 use super::narrowed::Narrowed;
 use super::origin::Origin;
@@ -86,6 +86,16 @@ impl Derived<'_, '_> {
             None if !is_up => self.gauge("scrape_samples_scraped", &[], 0.0, at),
             None => {}
         }
+    }
+
+    /// The same of a further endpoint, as the latest heartbeat says; nothing once the main one failed.
+    pub(super) fn endpoint(&mut self, view: &ServerView, endpoint: &EndpointReading) {
+        let standing = &view.standing;
+        let at = standing.last_heartbeat.filter(|at| standing.last_scrape == Some(*at) && self.is_fresh(*at));
+        let Some(at) = at else { return };
+        self.gauge("up", &[], truth(endpoint.failure.is_none()), at);
+        self.gauge("scrape_duration_seconds", &[], f64::from(endpoint.duration_ms) / 1000.0, at);
+        self.gauge("scrape_samples_scraped", &[], f64::from(endpoint.samples), at);
     }
 
     /// What the latest page came to.

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::extract::FormBody;
 use crate::pages::field::Field;
 use crate::pages::server::Done;
-use crate::pages::server::edit::{ACCESS, Check, insecure};
+use crate::pages::server::edit::{ACCESS, Check, ENDPOINTS, insecure};
 use crate::pages::server::form::{Problems, Typed};
 use crate::pages::{Section, Who, assets, page};
 use crate::rest::v1::servers::{add, body};
@@ -41,6 +41,7 @@ struct AddPage {
     problem: Option<String>,
     address: Field,
     access: Field,
+    endpoints: Field,
     insecure: Check,
     fields: [Field; 5],
     /// The list that is to be corrected.
@@ -70,6 +71,7 @@ impl AddPage {
             )
             .required(),
             access: field("access", "Access", ACCESS),
+            endpoints: field("endpoints", "Further endpoints", ENDPOINTS),
             insecure: insecure(typed),
             fields: [
                 field("hostname", "Name", "For people. Empty: the address"),

@@ -161,10 +161,15 @@ fn trouble(view: &ServerView, rule: &Rule, now: Timestamp) -> Option<String> {
     let reading = standing.reading.as_ref()?;
     match view.health() {
         Health::Down => Some(format!("answers again ({} of {} checks)", state.successes, rule.rise)),
-        Health::Degraded if reading.is_impaired() => {
+        Health::Degraded => {
             let units: Vec<&str> =
                 reading.services.iter().filter(|unit| !unit.active).map(|unit| &*unit.unit).collect();
-            Some(format!("not active: {}", units.join(", ")))
+            let units = (!units.is_empty()).then(|| format!("not active: {}", units.join(", ")));
+            let lost = reading
+                .lost_endpoints(rule.fall)
+                .filter_map(|endpoint| Some(format!("{}: {}", endpoint.url, endpoint.failure.as_ref()?)));
+            let troubles: Vec<String> = units.into_iter().chain(lost).collect();
+            (!troubles.is_empty()).then(|| troubles.join("; "))
         }
         _ => None,
     }

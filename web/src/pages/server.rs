@@ -22,6 +22,7 @@ use serde::Deserialize;
 
 use crate::app::{App, Shared};
 use crate::auth::identity::Identity;
+use crate::endpoints::EndpointState;
 use crate::error::Error;
 use crate::pages::chart::Chart;
 use crate::pages::prose::Prose;
@@ -281,6 +282,11 @@ fn facts(view: &ServerView, now: Timestamp) -> Vec<Fact> {
             None => "none".to_owned(),
         },
     ));
+    for told in view.standing.reading.iter().flat_map(|reading| &reading.endpoints) {
+        let state = EndpointState::of(view, &told.url);
+        let state = state.error.map_or_else(|| state.health.to_owned(), |error| format!("{}, {error}", state.health));
+        facts.push(fact("Further endpoint", format!("{}: {state}", told.url)));
+    }
     let parts: Vec<&str> = [&place.city, &place.region, &place.country].map(String::as_str).into();
     let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.dedup();

@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::app::Shared;
 use crate::auth::identity::Identity;
+use crate::endpoints::EndpointState;
 use crate::error::Error;
 use crate::pages::choice::Choice;
 use crate::pages::field::Field;
@@ -63,8 +64,15 @@ enum Answer {
 impl Answer {
     const ALL: [Self; 3] = [Self::Down, Self::Up, Self::Unknown];
 
-    fn of(view: Option<&ServerView>) -> Self {
-        let standing = view.map(|view| &view.standing);
+    fn of(known: &Known<'_>) -> Self {
+        if let Some(endpoint) = &known.endpoint {
+            return match endpoint.health {
+                "up" => Self::Up,
+                "down" => Self::Down,
+                _ => Self::Unknown,
+            };
+        }
+        let standing = known.view.map(|view| &view.standing);
         match standing.map(|standing| (standing.last_scrape, &standing.last_failure)) {
             Some((Some(_), None)) => Self::Up,
             Some((_, Some(_))) => Self::Down,
@@ -90,19 +98,37 @@ impl Answer {
     }
 }
 
-/// A target with its server.
+/// An endpoint with its server.
 struct Known<'a> {
     target: &'a ActiveTarget,
+    url: Option<&'a str>,
     view: Option<&'a ServerView>,
+    /// How it did, of a further one.
+    endpoint: Option<EndpointState>,
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    /// Every endpoint of a target.
+    fn all_of(target: &'a ActiveTarget, view: Option<&'a ServerView>) -> impl Iterator<Item = Self> {
+        let further = target.further.iter().map(move |url| {
+            let endpoint = view.map(|view| EndpointState::of(view, url)).unwrap_or_default();
+            Self { target, url: Some(url), view, endpoint: Some(endpoint) }
+        });
+        std::iter::once(Self { target, url: target.url.as_deref(), view, endpoint: None }).chain(further)
+    }
+
     /// Failures since the latest success.
     fn failures(&self) -> u32 {
+        if let Some(endpoint) = &self.endpoint {
+            return endpoint.failures;
+        }
         self.view.map_or(0, |view| view.standing.state.failures)
     }
 
     fn duration_ms(&self) -> u32 {
+        if let Some(endpoint) = &self.endpoint {
+            return endpoint.duration_ms;
+        }
         self.view.map_or(0, |view| view.standing.last_duration_ms)
     }
 
@@ -110,9 +136,17 @@ impl Known<'_> {
         self.view.map_or("", |view| &view.server.hostname)
     }
 
+    /// The server's identity, which an element may have once: with the port for a further endpoint.
+    fn id(&self) -> String {
+        let server = self.target.server;
+        let place =
+            self.target.further.iter().position(|url| self.endpoint.is_some() && Some(url.as_str()) == self.url);
+        place.map_or_else(|| server.to_string(), |place| format!("{server}-{}", place + 2))
+    }
+
     fn matches(&self, word: &str) -> bool {
         let server = self.view.map(|view| &view.server);
-        let url = self.target.url.as_deref().unwrap_or_default();
+        let url = self.url.unwrap_or_default();
         contains(url, word)
             || server.is_some_and(|server| contains(&server.hostname, word) || contains(&server.ip, word))
     }
@@ -139,20 +173,27 @@ struct Row {
 impl Row {
     fn new(known: &Known<'_>, view: &FleetView, now: Timestamp) -> Self {
         let standing = known.view.map(|view| &view.standing);
-        let answer = Answer::of(known.view);
-        let last_scrape = standing.and_then(|standing| standing.last_scrape);
+        let answer = Answer::of(known);
+        let (last_scrape, trouble) = match &known.endpoint {
+            Some(endpoint) => (endpoint.last_scrape, endpoint.error.clone()),
+            None => {
+                let failure = standing.and_then(|standing| standing.last_failure.as_ref());
+                (standing.and_then(|standing| standing.last_scrape), failure.map(ToString::to_string))
+            }
+        };
+        let is_main = known.endpoint.is_none();
         Self {
-            id: known.target.server.to_string(),
+            id: known.id(),
             hostname: known.view.map_or_else(|| known.target.server.to_string(), |view| view.server.hostname.clone()),
             link: known.view.map(|view| format!("/servers/{}", view.server.id)),
-            url: known.target.url.clone(),
+            url: known.url.map(str::to_owned),
             answer: answer.name(),
             state: answer.state(),
             last_scrape: last_scrape.map(|at| Moment::new(at, now)),
             duration: last_scrape.map_or_else(|| "–".to_owned(), |_| format::millis(known.duration_ms())),
             failures: known.failures(),
-            trouble: standing.and_then(|standing| standing.last_failure.as_ref()).map(ToString::to_string),
-            warning: known.view.and_then(|server| twins::warning(view, server)),
+            trouble,
+            warning: known.view.filter(|_| is_main).and_then(|server| twins::warning(view, server)),
         }
     }
 }
@@ -169,16 +210,17 @@ struct Found {
 fn find(query: &TargetsQuery, targets: &TargetsSnapshot, view: &FleetView, now: Timestamp) -> Found {
     let words: Vec<&str> = query.q.split_whitespace().collect();
     let wanted = Answer::ALL.into_iter().find(|answer| answer.name() == query.state);
-    let known = |target| Known { target, view: view.by_id(target.server).map(AsRef::as_ref) };
-    let mut found: Vec<Known<'_>> = targets.active.iter().map(known).collect();
+    let known = |target: &'_ ActiveTarget| view.by_id(target.server).map(AsRef::as_ref);
+    let mut found: Vec<Known<'_>> =
+        targets.active.iter().flat_map(|target| Known::all_of(target, known(target))).collect();
     let all = found.len();
-    found.retain(|known| wanted.is_none_or(|wanted| Answer::of(known.view) == wanted));
+    found.retain(|known| wanted.is_none_or(|wanted| Answer::of(known) == wanted));
     found.retain(|known| words.iter().all(|word| known.matches(word)));
     found.sort_by(|a, b| (a.name(), a.target.server).cmp(&(b.name(), b.target.server)));
     match query.sort.as_str() {
         "slow" => found.sort_by_key(|known| Reverse(known.duration_ms())),
         "name" => {}
-        _ => found.sort_by_key(|known| (Answer::of(known.view) != Answer::Down, Reverse(known.failures()))),
+        _ => found.sort_by_key(|known| (Answer::of(known) != Answer::Down, Reverse(known.failures()))),
     }
     let pages = found.len().div_ceil(PAGE_ROWS).max(1);
     let page = query.page.parse().unwrap_or(1).clamp(1, pages);

@@ -28,7 +28,8 @@ impl Collected {
     /// Servers whose exporters listen at port 9776 of their addresses.
     pub fn of(servers: &[Server]) -> Self {
         let url = |server: &Server| Some(format!("http://{}:9776/metrics", server.ip));
-        let targets = servers.iter().map(|server| ActiveTarget { server: server.id, url: url(server) });
+        let targets =
+            servers.iter().map(|server| ActiveTarget { server: server.id, url: url(server), further: Vec::new() });
         Self { targets: targets.collect(), ..Self::default() }
     }
 

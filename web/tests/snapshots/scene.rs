@@ -12,7 +12,8 @@ use mect_fleet::collecting::{
 use mect_fleet::installation::{Database, Facts, Installation, Share, StoreKind};
 use mect_fleet::store::{Record, Registration, story};
 use mect_fleet::{
-    Doubt, Failure, FailureReason, Outcome, Report, Rule, ScrapeTarget, Server, ServerId, Standing, Timestamp,
+    Doubt, EndpointReading, Failure, FailureReason, Outcome, Report, Rule, ScrapeTarget, Server, ServerId, Standing,
+    Timestamp,
 };
 
 use crate::common::{Answer, Site, registration};
@@ -27,6 +28,8 @@ const SCRAPED_BEFORE: Duration = Duration::from_secs(100);
 /// The same of one that is stale.
 const STALE_FOR: Duration = Duration::from_secs(3000);
 const INTERVAL: Duration = Duration::from_secs(120);
+/// Further endpoints of the degraded server: one answers, one does not.
+const FURTHER: [&str; 2] = [":9586", ":9301"];
 
 /// A site with servers, by their names.
 pub(crate) struct Scene {
@@ -52,6 +55,7 @@ impl Scene {
         registrations[0].tags = ["eu", "fast"].map(|tag| tag.parse().unwrap()).into();
         registrations[0].capacity_bytes_per_second = Some(125_000_000);
         registrations[8].notes = HOSTILE.into();
+        registrations[1].target = registrations[1].target.take().map(|page| page.with_endpoints(&FURTHER).unwrap());
         registrations.push(Registration { pushed: true, ..registration("192.0.2.20", "pushed") });
         registrations.push(Registration { awaits_approval: true, ..added("192.0.2.21", "announced") });
         let scene = Self::of(Site::new().await, registrations).await;
@@ -136,6 +140,15 @@ pub(crate) fn added(ip: &str, hostname: &str) -> Registration {
 fn impaired() -> Outcome {
     let Outcome::Up(mut reading) = story::heartbeat(2) else { panic!("a heartbeat") };
     reading.services.iter_mut().for_each(|unit| (unit.active, unit.rung) = (false, Some(0)));
+    let failures = [None, Some(Failure::new(FailureReason::Status, "HTTP 500"))];
+    let further = FURTHER.iter().zip(failures).map(|(port, failure)| EndpointReading {
+        url: format!("http://192.0.2.2{port}/metrics").into(),
+        duration_ms: 7,
+        samples: if failure.is_none() { 41 } else { 0 },
+        failure,
+        failures: 0,
+    });
+    reading.endpoints = further.collect();
     Outcome::Up(reading)
 }
 
@@ -157,12 +170,13 @@ impl Told {
         let mut targets: Vec<_> = servers.values().filter(|server| !server.awaits_approval).collect();
         targets.sort_by(|a, b| a.hostname.cmp(&b.hostname));
         let url = |server: &Server| server.target.as_ref().map(|target| target.endpoint.to_string());
+        let further = |server: &Server| {
+            let further = server.target.iter().flat_map(|target| &target.further);
+            further.map(|page| page.endpoint.to_string()).collect()
+        };
+        let target = |one: &Server| ActiveTarget { server: one.id, url: url(one), further: further(one) };
         let id = |name: &str| servers.get(name).map(|server| server.id);
-        Self {
-            targets: targets.into_iter().map(|one| ActiveTarget { server: one.id, url: url(one) }).collect(),
-            page: id(HOSTILE),
-            failed: id("down"),
-        }
+        Self { targets: targets.into_iter().map(target).collect(), page: id(HOSTILE), failed: id("down") }
     }
 }
 

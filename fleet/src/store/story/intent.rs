@@ -87,7 +87,9 @@ async fn an_edit_changes_what_it_names(store: &Store) {
 /// What operators say beyond flags and place, on servers 620 and up.
 async fn everything_an_operator_says_is_kept(store: &Store) {
     let endpoint = "https://192.0.2.1:9776/m".parse().unwrap();
-    let target = ScrapeTarget { endpoint, insecure_credentials: true, access: Some("paris".into()) };
+    let target =
+        ScrapeTarget { insecure_credentials: true, access: Some("paris".into()), ..ScrapeTarget::at(endpoint) };
+    let target = target.with_endpoints(&[":9586", ":9550/scrape"]).unwrap();
     let wanted = Registration {
         origin: Origin::Hand,
         tags: BTreeSet::from([tag("eu"), tag("new")]),

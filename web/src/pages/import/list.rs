@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use mect_fleet::server::MAX_ENDPOINTS;
 use mect_fleet::store::Registration;
 use mect_fleet::target_group::InvalidTarget;
-use mect_fleet::{TargetGroup, TargetPolicy};
+use mect_fleet::{ScrapeTarget, TargetGroup, TargetPolicy};
 use serde_json::{Map, Value, json};
 
 use crate::pages::server::form::{capacity, coordinates, words};
@@ -16,7 +17,7 @@ use super::csv;
 /// Servers of one list: what one request adds in time.
 const MAX_SERVERS: usize = 500;
 /// What a server may be called in a list, beside the address of its target.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "ip",
     "hostname",
     "country_code",
@@ -32,11 +33,14 @@ const COLUMNS: [&str; 17] = [
     "paid",
     "enabled",
     "static",
+    "endpoints",
     "access",
     "insecure_credentials",
 ];
 /// The column of the target.
 const ADDRESS: &str = "address";
+/// The column of further endpoints.
+const ENDPOINTS: &str = "endpoints";
 
 /// A server of a list.
 #[derive(Debug, PartialEq)]
@@ -107,10 +111,27 @@ fn of_groups(text: &str, policy: &TargetPolicy) -> Result<Vec<Entry>, String> {
                 error => error.to_string(),
             });
             let registration = endpoint.and_then(|endpoint| registration(&endpoint.to_string(), policy, label));
-            entries.push(Entry { place: format!("group {number}"), address: address.clone(), registration });
+            let entry = Entry { place: format!("group {number}"), address: address.clone(), registration };
+            let alone = joined(&mut entries, entry);
+            entries.extend(alone);
         }
     }
     Ok(entries)
+}
+
+/// Makes the target of an entry one more endpoint of the server that an earlier one names on the same host; gives it back
+/// where there is none, or where it cannot be that.
+fn joined(earlier: &mut [Entry], entry: Entry) -> Option<Entry> {
+    let Some(target) = entry.registration.as_ref().ok().and_then(|new| new.target.clone()) else { return Some(entry) };
+    let is_same_host = |known: &&mut ScrapeTarget| known.endpoint.host() == target.endpoint.host();
+    let mut known = earlier.iter_mut().filter_map(|entry| entry.registration.as_mut().ok()?.target.as_mut());
+    let Some(known) = known.find(is_same_host) else { return Some(entry) };
+    let is_known = known.pages().any(|page| page.endpoint.is_same_page(&target.endpoint));
+    if is_known || known.pages().count() >= MAX_ENDPOINTS {
+        return Some(entry);
+    }
+    known.further = known.further.iter().cloned().chain([target]).collect();
+    None
 }
 
 /// What the inventory is told, by way of the body of REST that says the same.
@@ -120,7 +141,7 @@ fn registration<'a>(
     field: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Registration, String> {
     let mut body = Map::new();
-    let (mut insecure, mut access) = (false, None);
+    let (mut insecure, mut access, mut endpoints) = (false, None, Vec::new());
     for name in COLUMNS {
         let Some(text) = field(name).map(str::trim).filter(|text| !text.is_empty()) else { continue };
         let flag = || lenient::word(text).ok_or_else(|| format!("{name}: {text:?} is not allowed; give true or false"));
@@ -134,6 +155,10 @@ fn registration<'a>(
                 access = Some(text);
                 continue;
             }
+            "endpoints" => {
+                endpoints = words(text);
+                continue;
+            }
             "gaming" | "streaming" | "paid" | "enabled" | "static" => (name, flag()?.into()),
             "tags" => (name, words(text).into()),
             "coordinates" => (name, said(coordinates(text))?),
@@ -142,10 +167,12 @@ fn registration<'a>(
         };
         body.insert(name.to_owned(), value);
     }
-    let target = json!({"address": address.trim(), "insecure_credentials": insecure, "access": access});
+    let target = json!({
+        "address": address.trim(), "insecure_credentials": insecure, "access": access, "endpoints": endpoints
+    });
     body.insert("target".to_owned(), target);
     let checked = body::registration_of(Value::Object(body), policy);
-    checked.map_err(|error| error.to_string().replace("target.address", ADDRESS))
+    checked.map_err(|error| error.to_string().replace("target.address", ADDRESS).replace("target.endpoints", ENDPOINTS))
 }
 
 #[cfg(test)]
@@ -182,6 +209,27 @@ mod tests {
         let entries = read(r#"[{"targets": ["a:1"], "labels": {"__metrics_path__": "/probe"}}]"#).unwrap();
         let target = entries[0].registration.as_ref().unwrap().target.as_ref().unwrap();
         assert_eq!(target.endpoint.to_string(), "http://a:1/probe");
+    }
+
+    #[test]
+    fn targets_of_one_host_are_endpoints_of_one_server() {
+        let json = r#"[{"targets": ["192.0.2.1:9100", "192.0.2.2:9100"], "labels": {"hostname": "de-fra-1"}},
+            {"targets": ["192.0.2.1:9550", "192.0.2.1:9100"], "labels": {"__metrics_path__": "/scrape"}},
+            {"targets": ["192.0.2.1:9100"]}]"#;
+        let entries = read(json).unwrap();
+        let shown: Vec<_> = entries.iter().map(|entry| (entry.place.as_str(), entry.address.as_str())).collect();
+        assert_eq!(
+            shown,
+            [("group 1", "192.0.2.1:9100"), ("group 1", "192.0.2.2:9100"), ("group 3", "192.0.2.1:9100")]
+        );
+        let of_list = entries[0].registration.as_ref().unwrap().target.clone().unwrap();
+        let further: Vec<_> = of_list.further.iter().map(|page| page.endpoint.to_string()).collect();
+        assert_eq!(further, ["http://192.0.2.1:9550/scrape", "http://192.0.2.1:9100/scrape"]);
+        let csv = "address,hostname,endpoints\n192.0.2.1:9100,de-fra-1,:9550/scrape :9100/scrape\n192.0.2.2:1,,:1\n";
+        let entries = read(csv).unwrap();
+        assert_eq!(entries[0].registration.as_ref().unwrap().target.as_ref(), Some(&of_list));
+        let problem = entries[1].registration.as_ref().unwrap_err();
+        assert_eq!(problem, "endpoints: `:1` is named twice");
     }
 
     #[test]

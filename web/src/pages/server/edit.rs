@@ -39,6 +39,7 @@ struct EditPage {
     is_configured: bool,
     address: Field,
     access: Field,
+    endpoints: Field,
     insecure: Check,
     identity: [Field; 2],
     place: [Field; 4],
@@ -64,6 +65,7 @@ impl EditPage {
                 "The exporter’s page: host:port, or a URL with http:// or https://, host, port and path",
             ),
             access: field("access", "Access", ACCESS),
+            endpoints: field("endpoints", "Further endpoints", ENDPOINTS),
             insecure: insecure(typed),
             identity: [
                 field("ip", "Address", "By which clients and REST know it: an IP address or a host name").required(),
@@ -93,6 +95,9 @@ impl EditPage {
 /// What may be typed for the way in which a target is reached.
 pub(crate) const ACCESS: &str =
     "Name of an [[access]] of the collector’s configuration: TLS and credentials. Empty: the usual way";
+
+/// What may be typed for further endpoints.
+pub(crate) const ENDPOINTS: &str = "Pages of other exporters on the same host, between blanks: :9586 :9550/scrape";
 
 /// Whether the key may travel in the clear.
 pub(crate) fn insecure(typed: &Typed) -> Check {
@@ -129,6 +134,7 @@ pub(crate) async fn submit(
         // The form does not ask for it.
         typed.address.clone_from(&known.address);
         typed.access.clone_from(&known.access);
+        typed.endpoints.clone_from(&known.endpoints);
         typed.insecure_credentials.clone_from(&known.insecure_credentials);
     }
     let shown = |typed: &Typed, status, problem: Option<String>, problems: &Problems| {

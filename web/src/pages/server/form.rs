@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use mect_fleet::{Server, TargetPolicy};
+use mect_fleet::{ScrapeTarget, Server, TargetPolicy};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -23,6 +23,8 @@ pub(crate) struct Typed {
     pub(crate) address: String,
     /// Name of the way in which the target is reached.
     pub(crate) access: String,
+    /// Further endpoints, between blanks.
+    pub(crate) endpoints: String,
     pub(crate) ip: String,
     pub(crate) hostname: String,
     pub(crate) country_code: String,
@@ -84,6 +86,7 @@ impl Typed {
         Self {
             address: target.map(|target| target.endpoint.to_string()).unwrap_or_default(),
             access: target.and_then(|target| target.access.clone()).unwrap_or_default(),
+            endpoints: target.map(endpoints).unwrap_or_default(),
             ip: server.ip.clone(),
             hostname: server.hostname.clone(),
             country_code: place.country_code.clone(),
@@ -116,6 +119,7 @@ impl Typed {
                 "address": self.address.trim(),
                 "insecure_credentials": self.insecure_credentials.is_some(),
                 "access": Some(self.access.trim()).filter(|access| !access.is_empty()),
+                "endpoints": words(&self.endpoints),
             }),
             "coordinates" => coordinates(&self.coordinates)?,
             "tags" => words(&self.tags).into(),
@@ -136,6 +140,7 @@ impl Typed {
         match form {
             "address" => &self.address,
             "access" => &self.access,
+            "endpoints" => &self.endpoints,
             "ip" => &self.ip,
             "hostname" => &self.hostname,
             "country_code" => &self.country_code,
@@ -187,6 +192,16 @@ fn plain(error: &Error) -> String {
         Some((field, problem)) if !field.contains(' ') => problem.to_owned(),
         _ => text,
     }
+}
+
+/// Further endpoints as they are typed: the port alone where that says all.
+fn endpoints(target: &ScrapeTarget) -> String {
+    let short = |page: &ScrapeTarget| {
+        let port = format!(":{}", page.endpoint.port());
+        let says_all = target.endpoint.beside(&port).is_ok_and(|endpoint| endpoint == page.endpoint);
+        if says_all { port } else { page.endpoint.to_string() }
+    };
+    target.further.iter().map(short).collect::<Vec<_>>().join(" ")
 }
 
 /// Words between blanks or commas.
@@ -249,6 +264,7 @@ mod tests {
             address: "192.0.2.9:9776".into(),
             insecure_credentials: Some("true".into()),
             access: "edge".into(),
+            endpoints: ":9586, :9550/scrape".into(),
             tags: "eu, fast".into(),
             capacity: String::new(),
             coordinates: "50.11 8.68".into(),
@@ -258,7 +274,8 @@ mod tests {
         };
         let body = typed.body(&known, &policy()).unwrap();
         let expected = json!({
-            "target": {"address": "192.0.2.9:9776", "insecure_credentials": true, "access": "edge"}, "tags": ["eu", "fast"],
+            "target": {"address": "192.0.2.9:9776", "insecure_credentials": true, "access": "edge",
+                "endpoints": [":9586", ":9550/scrape"]}, "tags": ["eu", "fast"],
             "capacity_bytes_per_second": null, "coordinates": {"lat": 50.11, "lon": 8.68}, "notes": "one\ntwo", "paid": true
         });
         assert_eq!(body, expected);

@@ -76,9 +76,13 @@ fn sentence(view: &ServerView, rule: &Rule, now: Timestamp, is_awaited: bool) ->
         (None, Health::Degraded) => {
             let units = standing.reading.iter().flat_map(|reading| &reading.services).filter(|unit| !unit.active);
             let units: Vec<&str> = units.map(|unit| &*unit.unit).collect();
-            since.words(match units.as_slice() {
+            let inactive = (!units.is_empty()).then(|| format!("{} not active", units.join(", ")));
+            let lost = standing.reading.iter().flat_map(|reading| reading.lost_endpoints(rule.fall));
+            let lost = lost.filter_map(|one| Some(format!("{}: {}", one.url, one.failure.as_ref()?)));
+            let troubles: Vec<String> = inactive.into_iter().chain(lost).collect();
+            since.words(match troubles.as_slice() {
                 [] => format!("; every unit is active again ({} of {} checks)", state.clean_successes, rule.rise),
-                units => format!(": {} not active", units.join(", ")),
+                troubles => format!(": {}", troubles.join("; ")),
             })
         }
         (None, _) => since,

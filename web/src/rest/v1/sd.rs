@@ -104,11 +104,12 @@ pub fn target_file(view: &FleetView, targets: &TargetsSnapshot) -> String {
 fn groups(view: &FleetView, targets: &TargetsSnapshot, part: Part) -> Vec<Group> {
     let mut found: Vec<_> = targets.active.iter().filter(|target| part.holds(target.server)).collect();
     found.sort_unstable_by_key(|target| target.server);
-    let group = |target: &&ActiveTarget| {
-        let (url, view) = (target.url.as_deref()?, view.by_id(target.server)?);
-        Some(Group { targets: [address(url)], labels: labels(view, url) })
+    let groups = |target: &&ActiveTarget| {
+        let view = view.by_id(target.server)?;
+        let group = |url: &str| Group { targets: [address(url)], labels: labels(view, url) };
+        Some(target.urls().map(group).collect::<Vec<_>>())
     };
-    found.iter().filter_map(group).collect()
+    found.iter().filter_map(groups).flatten().collect()
 }
 
 fn labels(view: &ServerView, url: &str) -> BTreeMap<Cow<'static, str>, String> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::Shared;
+use crate::endpoints::EndpointState;
 use crate::error::Error;
 use crate::rest::params::Params;
 use crate::rest::v1::page::{Page, Window, WindowParams};
@@ -41,7 +42,7 @@ pub(crate) struct TargetsAnswer {
 pub(crate) struct TargetsData {
     active_targets: Vec<Active>,
     dropped_targets: Vec<Dropped>,
-    /// Targets in use, on all pages.
+    /// Endpoints in use, on all pages.
     active_count: usize,
     /// `cursor` of the next page; null on the last one.
     next: Option<String>,
@@ -101,7 +102,7 @@ pub(crate) async fn list(State(app): State<Shared>, uri: Uri) -> Result<Json<Tar
     let targets = app.collecting.targets.as_ref().map(|targets| targets.snapshot()).unwrap_or_default();
     // The name that Prometheus would give all of them; `/federate` says the same.
     let (view, job) = (app.fleet.view(), app.settings.federation.job.as_str());
-    let active_count = targets.active.len();
+    let active_count = targets.active.iter().map(|target| 1 + target.further.len()).sum();
     let mut active: Vec<&ActiveTarget> = targets.active.iter().filter(|_| wants_active).collect();
     active.retain(|target| window.after.is_none_or(|after| target.server > after));
     active.sort_unstable_by_key(|target| target.server);
@@ -109,12 +110,43 @@ pub(crate) async fn list(State(app): State<Shared>, uri: Uri) -> Result<Json<Tar
     let page = Page::of(active, window.limit, |target| target.server);
     let dropped = targets.dropped.iter().filter(|_| wants_dropped).take(crate::rest::v1::page::MAX_LIMIT);
     let data = TargetsData {
-        active_targets: page.items.iter().map(|target| shown(target, &view, &targets, job)).collect(),
+        active_targets: page.items.iter().flat_map(|target| shown_all(target, &view, &targets, job)).collect(),
         dropped_targets: dropped.map(|target| not_in_use(target, job)).collect(),
         active_count,
         next: page.next,
     };
     Ok(Json(TargetsAnswer { status: "success", data }))
+}
+
+/// Every endpoint of a server, the main one first.
+fn shown_all(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job: &str) -> Vec<Active> {
+    let known = view.by_id(target.server).map(AsRef::as_ref);
+    let further = target.further.iter().map(|url| further(url, known, targets, job));
+    std::iter::once(shown(target, view, targets, job)).chain(further).collect()
+}
+
+/// A further endpoint: as the latest heartbeat says.
+fn further(url: &str, known: Option<&ServerView>, targets: &TargetsSnapshot, job: &str) -> Active {
+    let told = known.map(|view| EndpointState::of(view, url)).unwrap_or_default();
+    Active {
+        discovered_labels: BTreeMap::from([("__address__", address(url)), ("job", job.to_owned())]),
+        labels: known.map(|view| labels(view, url, job)).unwrap_or_default(),
+        scrape_pool: job.to_owned(),
+        scrape_url: url.to_owned(),
+        global_url: url.to_owned(),
+        last_error: told.error.unwrap_or_default(),
+        warning: String::new(),
+        last_scrape: instant(told.last_scrape),
+        last_scrape_duration: f64::from(told.duration_ms) / 1000.0,
+        health: told.health,
+        scrape_interval: duration(targets.interval),
+        scrape_timeout: duration(targets.timeout),
+    }
+}
+
+/// As Prometheus writes an instant, and that there is none.
+fn instant(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |at| at.to_string())
 }
 
 fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job: &str) -> Active {
@@ -131,7 +163,7 @@ fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job
         scrape_url: url,
         last_error: failure.map(ToString::to_string).unwrap_or_default(),
         warning: known.and_then(|known| twins::warning(view, known)).unwrap_or_default(),
-        last_scrape: last_scrape.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |at: Timestamp| at.to_string()),
+        last_scrape: instant(last_scrape),
         last_scrape_duration: standing.map_or(0.0, |standing| f64::from(standing.last_duration_ms) / 1000.0),
         health: match (last_scrape, failure) {
             (None, _) => "unknown",

@@ -35,6 +35,10 @@ pub(crate) struct TargetBody {
     /// Name of an `[[access]]` in the collector's configuration: how it is reached.
     #[serde(default)]
     access: Option<String>,
+    /// Pages of other exporters on the same host, up to seven: `:port`, `:port/path`, or as `address`.
+    #[serde(default)]
+    #[schema(example = json!([":9586"]))]
+    endpoints: Vec<String>,
 }
 
 /// A server to be added.
@@ -247,14 +251,25 @@ impl TargetBody {
     fn checked(self, policy: &TargetPolicy) -> Result<ScrapeTarget, Error> {
         let endpoint: Endpoint =
             self.address.parse().map_err(|error| Error::Invalid(format!("target.address: {error}")))?;
-        policy.check_endpoint(&endpoint).map_err(|denied| match denied {
-            Denied::Nobody => Error::Invalid(format!("target.address: {NOBODY}")),
-            denied => Error::Invalid(format!("target.address: {denied}")),
-        })?;
+        allowed(policy, "target.address", &endpoint)?;
         let access = self.access.map(|access| name("target.access", &access)).transpose()?;
         let access = access.filter(|access| !access.is_empty());
-        Ok(ScrapeTarget { endpoint, insecure_credentials: self.insecure_credentials, access })
+        let target =
+            ScrapeTarget { insecure_credentials: self.insecure_credentials, access, ..ScrapeTarget::at(endpoint) };
+        let target = target.with_endpoints(&self.endpoints);
+        let target = target.map_err(|error| Error::Invalid(format!("target.endpoints: {error}")))?;
+        for page in &target.further {
+            allowed(policy, "target.endpoints", &page.endpoint)?;
+        }
+        Ok(target)
     }
+}
+
+fn allowed(policy: &TargetPolicy, field: &str, endpoint: &Endpoint) -> Result<(), Error> {
+    policy.check_endpoint(endpoint).map_err(|denied| match denied {
+        Denied::Nobody => Error::Invalid(format!("{field}: {NOBODY}")),
+        denied => Error::Invalid(format!("{field}: {denied}")),
+    })
 }
 
 fn host(field: &str, said: &str) -> Result<String, Error> {

@@ -2,9 +2,11 @@
 
 use mect_fleet::reading::percent;
 use mect_fleet::server::Origins;
-use mect_fleet::{Coordinates, Period, ServerView, Timestamp};
+use mect_fleet::{Coordinates, Period, Reading, ServerView, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::endpoints::EndpointState;
 
 /// A server: what the inventory says, and what the scrapes tell.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,6 +55,8 @@ pub(crate) struct ServerView1 {
     pushed: bool,
     /// Its page, if it was added by REST or announced itself.
     target: Option<TargetView>,
+    /// Endpoints beside the main one; empty for most servers.
+    endpoints: Vec<EndpointView>,
     /// A target of it is being scraped, or an agent reports it.
     monitored: bool,
     /// `pending`, `active`, `degraded` or `down`. Says nothing of what the operator wants.
@@ -131,6 +135,25 @@ pub(crate) struct TargetView {
     insecure_credentials: bool,
     /// How it is reached, by name; `null` in the usual way.
     access: Option<String>,
+    /// URLs of pages of other exporters on the same host.
+    endpoints: Vec<String>,
+}
+
+/// A further endpoint, as the latest heartbeat says.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EndpointView {
+    /// URL of its page.
+    url: String,
+    /// `up`, `down` or `unknown`: what the latest scrape says, without memory.
+    health: &'static str,
+    /// Why it failed, for a person; null when it worked.
+    error: Option<String>,
+    /// Failures in a row; once they are as many as make a server fall, the server is degraded.
+    failures: u32,
+    /// Samples on its page.
+    samples: u32,
+    /// How long the scrape took.
+    duration_ms: u32,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -193,7 +216,9 @@ impl ServerView1 {
                 address: target.endpoint.to_string(),
                 insecure_credentials: target.insecure_credentials,
                 access: target.access.clone(),
+                endpoints: target.further.iter().map(|page| page.endpoint.to_string()).collect(),
             }),
+            endpoints: reading.into_iter().flat_map(|reading| endpoints(view, reading)).collect(),
             monitored: view.monitored,
             health: view.health().name(),
             health_since: text(standing.state.since),
@@ -224,6 +249,14 @@ impl ServerView1 {
             revision: server.revision,
         }
     }
+}
+
+fn endpoints(view: &ServerView, reading: &Reading) -> Vec<EndpointView> {
+    let shown = |url: &str| {
+        let EndpointState { health, error, duration_ms, samples, failures, .. } = EndpointState::of(view, url);
+        EndpointView { url: url.to_owned(), health, error, failures, samples, duration_ms }
+    };
+    reading.endpoints.iter().map(|told| shown(&told.url)).collect()
 }
 
 impl OriginsView {
