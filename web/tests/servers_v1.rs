@@ -83,7 +83,7 @@ async fn a_server_is_created_shown_changed_and_deleted() {
     assert_eq!(server["ip"], "192.0.2.1");
     assert_eq!(
         server["target"],
-        json!({"address": "http://192.0.2.1:9776/metrics", "insecure_credentials": false, "access": null})
+        json!({"address": "http://192.0.2.1:9776/metrics", "insecure_credentials": false, "access": null, "endpoints": []})
     );
     assert_eq!((&server["country_code"], &server["country"]), (&json!("DE"), &json!("Germany")));
     assert_eq!(server["origins"]["city"], "hand");

@@ -1,6 +1,6 @@
 //! What stands in a real database is what `/federate` shows.
 
-use crate::scene::{self, address, federated, home, metric, remote_write, stored};
+use crate::scene::{self, address, federated, home, home_every, metric, remote_write, stored};
 use crate::support::prometheus::Prometheus;
 use crate::support::promql::Promql;
 use crate::support::victoria::VictoriaMetrics;
@@ -23,7 +23,8 @@ fn prometheus_and_victoria_metrics_hold_what_federate_shows() {
     let (one, other) = (address(), address());
     let label = |name: &str| format!("send = \"all\"\nexternal_labels = {{ receiver = \"{name}\", job = \"x\" }}");
     let receivers = remote_write("one", &one, &label("one")) + &remote_write("other", &other, &label("other"));
-    let home = home(&receivers);
+    // Between two scrapes there is time for both to tell what they have.
+    let home = home_every(8, &receivers);
     let (prometheus, victoria) =
         (Prometheus::receiver(home.path(), &one), VictoriaMetrics::start(home.path(), &other, None));
     let _simulation = simulate(SERVERS, &home.path().join("targets.json"));

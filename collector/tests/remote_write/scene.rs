@@ -22,8 +22,13 @@ pub(crate) fn remote_write(name: &str, address: &str, more: &str) -> String {
 
 /// A home of simulated servers that are scraped every two seconds.
 pub(crate) fn home(receivers: &str) -> Home {
+    home_every(2, receivers)
+}
+
+/// The same, scraped that often.
+pub(crate) fn home_every(seconds: u32, receivers: &str) -> Home {
     Home::new(&format!(
-        "[web]\nopen_metrics = true\n[scrape]\ninterval_seconds = 2\n[[file_sd]]\nfiles = [\"targets.json\"]\n{receivers}"
+        "[web]\nopen_metrics = true\n[scrape]\ninterval_seconds = {seconds}\n[[file_sd]]\nfiles = [\"targets.json\"]\n{receivers}"
     ))
 }
 
