@@ -94,7 +94,9 @@ impl Scene {
     fn start() -> Self {
         let mut home = Home::new(
             "[scrape]\ninterval_seconds = 2\ntimeout_seconds = 2\nrecheck_seconds = 0.5\n\
-             [[file_sd]]\nfiles = [\"simulated.json\", \"hosts.json\"]\nrefresh_seconds = 1\n",
+             [[file_sd]]\nfiles = [\"simulated.json\", \"hosts.json\"]\nrefresh_seconds = 1\n\
+             # Nobody is there: its series are all the same.\n\
+             [[remote_write]]\nname = \"away\"\nurl = \"http://127.0.0.1:9/api/v1/write\"\n",
         );
         let (simulated, hosts) = (home.path().join("simulated.json"), home.path().join("hosts.json"));
         for file in [&simulated, &hosts] {

@@ -181,13 +181,15 @@ impl Question {
         let Self { selectors, view, settings, now, .. } = self;
         let mut families = Families::new(settings.max_series, &settings.external_labels);
         aggregates::tell(&mut families, selectors, view, &settings.job, *now);
+        // To unpack a page takes longer than all else.
+        let wants_pages = !selectors.iter().all(Selector::is_of_ours);
         for server in view.servers() {
             let id = server.server.id;
             // A server that an agent reports has no page.
             let instance = self.instances.get(&id).unwrap_or(&server.server.ip);
             let origin = Origin::of_server(server, instance, &settings.job);
             let pages = self.pages.as_ref();
-            self.tell_further(server, &mut families);
+            self.tell_further(server, wants_pages, &mut families);
             let mut narrowed = Narrowed::to(selectors, &origin);
             if narrowed.is_empty() {
                 continue;
@@ -195,7 +197,7 @@ impl Question {
             let samples = pages.and_then(|pages| pages.samples(id));
             let mut derived = Derived { sink: &mut families, narrowed: &mut narrowed, origin: &origin, now: *now };
             derived.tell(server, samples, self.flips.as_deref());
-            if let Some(pages) = pages.filter(|_| samples.is_some() && server.monitored) {
+            if let Some(pages) = pages.filter(|_| wants_pages && samples.is_some() && server.monitored) {
                 pages.visit(id, &mut Raw::new(&mut families, &mut narrowed, &origin, *now));
             }
             if families.is_hopeless() {
@@ -206,12 +208,12 @@ impl Question {
     }
 
     /// The further endpoints of a server, each with an `instance` of its own.
-    fn tell_further(&self, server: &ServerView, families: &mut Families) {
+    fn tell_further(&self, server: &ServerView, wants_pages: bool, families: &mut Families) {
         let Some(reading) = server.standing.reading.as_ref().filter(|_| server.monitored) else { return };
         if reading.endpoints.is_empty() {
             return;
         }
-        let pages = self.pages.as_ref();
+        let pages = self.pages.as_ref().filter(|_| wants_pages);
         let kept = pages.map(|pages| pages.further(server.server.id)).unwrap_or_default();
         for endpoint in &reading.endpoints {
             let origin = Origin::of_server(server, &address(&endpoint.url), &self.settings.job);

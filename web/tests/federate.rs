@@ -4,6 +4,8 @@
 mod common;
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,6 +22,8 @@ struct Two {
     site: Site,
     servers: Vec<Server>,
     token: String,
+    /// How often somebody went through a page.
+    visits: Arc<AtomicUsize>,
     /// Of the good one's latest scrape, in milliseconds.
     at: i64,
 }
@@ -51,9 +55,10 @@ async fn two(settings: Settings) -> Two {
     let page = "node_load1 0.5\nvpn_sessions service=wg instance=wg0 7\nup 0\nnode_load1 0.75";
     let failure = Failure::new(FailureReason::ConnRefused, "");
     let collected = Collected::of(&servers).with(&servers[0], at, Ok(page)).with(&servers[1], at, Err(failure));
+    let visits = Arc::clone(&collected.visits);
     let site = site.collecting(collected.collecting());
     let token = site.token("viewer").await;
-    Two { site, servers, token, at: at.as_millis() }
+    Two { site, servers, token, visits, at: at.as_millis() }
 }
 
 impl Two {
@@ -183,6 +188,17 @@ async fn the_fleet_comes_in_sums() {
     // The sums of a whole world stay below 5,000 series.
     let of_one = lines.iter().filter(|line| line.starts_with("vpn_country") && line.contains("\"DE\"")).count();
     assert!(of_one * 250 + 20 < 5_000, "{of_one} series for each country");
+}
+
+/// Of 50,000 servers that would take seconds.
+#[tokio::test]
+async fn no_page_is_unpacked_for_what_only_we_tell() {
+    let two = two(settings()).await;
+    let visits = || two.visits.load(Ordering::Relaxed);
+    two.ask(&["{__name__=~\"vpn_fleet_.*|vpn_country_.*\"}", "up", "vpn_server_load_ratio{country_code=\"DE\"}"]).await;
+    assert_eq!(visits(), 0);
+    let answer = two.ask(&["vpn_fleet_servers", "{__name__=~\"node_.*|up\"}"]).await;
+    assert!(visits() > 0 && answer.text().contains("\nnode_load1"), "{}", answer.text());
 }
 
 #[tokio::test]

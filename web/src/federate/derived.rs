@@ -22,8 +22,12 @@ const SPANS: [(&str, Duration); 3] =
 
 /// True for a name that only we give: a page that has it too would be taken for us.
 pub(super) fn is_ours(name: &str) -> bool {
-    matches!(name, "up" | "scrape_duration_seconds" | "scrape_samples_scraped")
-        || ["vpn_server_", "vpn_fleet_", "vpn_country_"].iter().any(|prefix| name.starts_with(prefix))
+    matches!(name, "up" | "scrape_duration_seconds" | "scrape_samples_scraped") || begins_as_ours(name)
+}
+
+/// True for the start of names that only we give.
+pub(super) fn begins_as_ours(start: &str) -> bool {
+    ["vpn_server_", "vpn_fleet_", "vpn_country_"].iter().any(|prefix| start.starts_with(prefix))
 }
 
 /// Tells of one server.

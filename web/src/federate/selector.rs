@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::derived::{begins_as_ours, is_ours};
 use super::matcher::{Matcher, Test};
 
 /// The label that holds a series' name.
@@ -44,6 +45,11 @@ impl Selector {
     /// Its matchers of series' names.
     pub(super) fn of_name(&self) -> impl Iterator<Item = &Matcher> {
         self.matchers.iter().filter(|matcher| *matcher.label == *NAME)
+    }
+
+    /// True when no series of a page can match, only those that we make.
+    pub(super) fn is_of_ours(&self) -> bool {
+        self.of_name().any(|matcher| matcher.test.accepts_only(is_ours, begins_as_ours))
     }
 
     /// Its other matchers.

@@ -1,6 +1,7 @@
 //! A collecting part that knows what a test tells it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ type Scraped = (Timestamp, Result<String, Failure>);
 pub struct Collected {
     targets: Vec<ActiveTarget>,
     pages: Mutex<HashMap<ServerId, Scraped>>,
+    /// How often somebody went through a page.
+    pub visits: Arc<AtomicUsize>,
     /// What a scrape on demand finds.
     pub live: Option<(ServerId, String)>,
     /// What a reload comes to.
@@ -64,6 +67,7 @@ impl Targets for Collected {
 
 impl Pages for Collected {
     fn visit(&self, server: ServerId, visitor: &mut dyn SeriesVisitor) {
+        self.visits.fetch_add(1, Ordering::Relaxed);
         let pages = self.pages.lock().unwrap();
         let Some((at, Ok(page))) = pages.get(&server) else { return };
         if !visitor.begins(*at) {
