@@ -181,7 +181,7 @@ fn a_heartbeat_may_arrive_at_any_collector() {
     let push_all = |ips: &[String], round: usize, cpu: f64| {
         std::thread::scope(|scope| {
             for (place, ip) in ips.iter().enumerate() {
-                let collector = if (place + round) % 2 == 0 { &first } else { &second };
+                let collector = if (place + round).is_multiple_of(2) { &first } else { &second };
                 scope.spawn(move || push(collector, &heartbeat(ip, cpu)));
             }
         });
