@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::error::Fault;
 use super::line::Cursor;
-use super::quoted::Text;
+use super::quoted::{Names, Text};
 
 /// The label that holds the metric name in every store; a page may not set it.
 pub(super) const METRIC_NAME_LABEL: &str = "__name__";
@@ -143,6 +143,7 @@ pub(super) fn labels<'a>(
 ) -> Result<Labels<'a>, Fault> {
     let start = cursor.at();
     seen.clear();
+    let mut names = Names::default();
     loop {
         match entry(cursor)? {
             Some(Entry::Label { at, name: label, value_at, value }) => {
@@ -152,7 +153,7 @@ pub(super) fn labels<'a>(
                 if label.raw == METRIC_NAME_LABEL {
                     return Err(Fault::syntax(at, "a label name other than __name__"));
                 }
-                if seen.iter().any(|earlier| earlier.means(label)) {
+                if !names.is_new(label, seen.iter().copied()) {
                     return Err(Fault::syntax(at, "each label name only once"));
                 }
                 if label.escaped || value.escaped {

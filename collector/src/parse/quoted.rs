@@ -1,6 +1,7 @@
 //! Texts in double quotes, and their escapes.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::error::Fault;
 
@@ -43,6 +44,23 @@ impl<'a> Text<'a> {
     /// The text that is meant: `\\`, `\"` and `\n` decoded, any other backslash kept.
     pub(super) fn decode(self) -> Cow<'a, str> {
         if self.escaped { unescape(self.raw, true) } else { Cow::Borrowed(self.raw) }
+    }
+}
+
+/// Tells names of one label set that mean the same. Each is decoded once at most: a stranger may write thousands of escapes.
+#[derive(Default)]
+pub(super) struct Names<'a> {
+    /// From the first name with an escape on.
+    decoded: Option<HashSet<Cow<'a, str>>>,
+}
+
+impl<'a> Names<'a> {
+    /// True for a name unlike those `before`, which are all that were asked about.
+    pub(super) fn is_new(&mut self, name: Text<'a>, mut before: impl Iterator<Item = Text<'a>>) -> bool {
+        if self.decoded.is_none() && !name.escaped {
+            return before.all(|earlier| earlier.raw != name.raw);
+        }
+        self.decoded.get_or_insert_with(|| before.map(Text::decode).collect()).insert(name.decode())
     }
 }
 

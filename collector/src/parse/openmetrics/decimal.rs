@@ -39,7 +39,32 @@ impl<'a> Number<'a> {
     }
 }
 
-/// A decimal without its sign: 0.d₁d₂d₃… × 10^`exponent`, where d₁ is not 0. Zero has no digits.
+/// A number that is not NaN, in its exact order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exact<'a>(pub(super) Number<'a>);
+
+impl PartialEq for Exact<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Exact<'_> {}
+
+impl PartialOrd for Exact<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Exact<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.compare(other.0).unwrap_or(Ordering::Equal)
+    }
+}
+
+/// A decimal without its sign: 0.d₁d₂d₃… × 10^`exponent`, where neither the first digit nor the last is 0. Zero has no
+/// digits.
 struct Decimal<'a> {
     whole: &'a [u8],
     fraction: &'a [u8],
@@ -75,21 +100,25 @@ impl<'a> Decimal<'a> {
         let shorter = if whole.is_empty() { fraction.trim_start_matches('0') } else { fraction };
         let length = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX);
         let point = length(whole) - (length(fraction) - length(shorter));
-        Self { whole: whole.as_bytes(), fraction: shorter.as_bytes(), exponent: power.saturating_add(point) }
-    }
-
-    fn digits(&self) -> impl Iterator<Item = u8> {
-        self.whole.iter().chain(self.fraction).copied()
+        let fraction = shorter.trim_end_matches('0');
+        let whole = if fraction.is_empty() { whole.trim_end_matches('0') } else { whole };
+        Self { whole: whole.as_bytes(), fraction: fraction.as_bytes(), exponent: power.saturating_add(point) }
     }
 
     fn is_zero(&self) -> bool {
-        self.digits().all(|digit| digit == b'0')
+        self.whole.is_empty() && self.fraction.is_empty()
     }
 
     fn size(&self, other: &Self) -> Ordering {
-        let length = self.digits().count().max(other.digits().count());
-        let padded = |decimal: &Self| decimal.digits().chain(std::iter::repeat(b'0')).take(length).collect::<Vec<_>>();
-        self.exponent.cmp(&other.exponent).then_with(|| padded(self).cmp(&padded(other)))
+        self.exponent.cmp(&other.exponent).then_with(|| self.digits(other))
+    }
+
+    /// Compares the digits alone. No allocation and no second look: a stranger may write a thousand of them.
+    fn digits(&self, other: &Self) -> Ordering {
+        if self.whole.len() == other.whole.len() {
+            return self.whole.cmp(other.whole).then_with(|| self.fraction.cmp(other.fraction));
+        }
+        self.whole.iter().chain(self.fraction).cmp(other.whole.iter().chain(other.fraction))
     }
 }
 

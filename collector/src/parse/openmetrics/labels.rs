@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::parse::error::Fault;
 use crate::parse::labels::{Labels, METRIC_NAME_LABEL};
 use crate::parse::line::Cursor;
-use crate::parse::quoted::Text;
+use crate::parse::quoted::{Names, Text};
 
 /// Characters of an exemplar's label names and values together.
 const MAX_EXEMPLAR_CHARACTERS: usize = 128;
@@ -17,13 +17,13 @@ pub(super) struct Pair<'a> {
     pub(super) value: Text<'a>,
 }
 
-impl Pair<'_> {
+impl<'a> Pair<'a> {
     pub(super) fn is_named(&self, name: &str) -> bool {
         if self.name.escaped { self.name.decode() == name } else { self.name.raw == name }
     }
 
-    pub(super) fn means(&self, other: &Self) -> bool {
-        self.name.means(other.name) && self.value.means(other.value)
+    pub(super) fn decode(&self) -> (Cow<'a, str>, Cow<'a, str>) {
+        (self.name.decode(), self.value.decode())
     }
 }
 
@@ -41,6 +41,7 @@ pub(super) fn labels<'a>(
         cursor.advance();
         return Ok(Labels::of(cursor.since(start), 0));
     }
+    let mut names = Names::default();
     loop {
         let at = cursor.at();
         let (label, is_quoted) = match cursor.peek() {
@@ -57,7 +58,7 @@ pub(super) fn labels<'a>(
                     return Err(Fault::syntax(cursor.at(), "a label value in double quotes"));
                 }
                 let pair = Pair { name: label, value: cursor.quoted()? };
-                check(at, &pair, max_labels, pairs)?;
+                check(at, &pair, max_labels, pairs, &mut names)?;
                 pairs.push(pair);
             }
             Some(b',' | b'}') if is_quoted => {
@@ -78,14 +79,20 @@ pub(super) fn labels<'a>(
     Ok(Labels::of(cursor.since(start), pairs.len()))
 }
 
-fn check(at: usize, pair: &Pair<'_>, max_labels: usize, before: &[Pair<'_>]) -> Result<(), Fault> {
+fn check<'a>(
+    at: usize,
+    pair: &Pair<'a>,
+    max_labels: usize,
+    before: &[Pair<'a>],
+    names: &mut Names<'a>,
+) -> Result<(), Fault> {
     if before.len() == max_labels {
         return Err(Fault::limit(at, "no more labels than the limit"));
     }
     if pair.name.raw == METRIC_NAME_LABEL {
         return Err(Fault::syntax(at, "a label name other than __name__"));
     }
-    if before.iter().any(|earlier| earlier.name.means(pair.name)) {
+    if !names.is_new(pair.name, before.iter().map(|earlier| earlier.name)) {
         return Err(Fault::syntax(at, "each label name only once"));
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The metrics of one family: what belongs together, in which order, and only once.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::decimal::Number;
@@ -11,7 +12,6 @@ use super::role::Role;
 use crate::parse::error::{Fault, ParseError};
 use crate::parse::family::Family;
 use crate::parse::kind::Kind;
-use crate::parse::labels::Label;
 use crate::parse::line::{Sample, SampleTime};
 use crate::parse::lines::PageLine;
 
@@ -110,9 +110,9 @@ impl<'a> Metrics<'a> {
                 }
                 // Another order, or another set.
                 _ => {
-                    let known = |pair: &Pair<'_>| self.group.iter().any(|known| known.means(pair));
                     return of_metric(pairs, reserved).count() == self.group.len()
-                        && of_metric(pairs, reserved).all(known);
+                        && sorted(of_metric(pairs, reserved).map(Pair::decode))
+                            == sorted(self.group.iter().map(Pair::decode));
                 }
             }
         }
@@ -167,14 +167,16 @@ impl<'a> Metrics<'a> {
 
 /// True when a sample before has the labels of the metric with `pairs`.
 fn is_same(earlier: &Sample<'_>, pairs: &[Pair<'_>], reserved: Option<&str>) -> bool {
-    let labels = || {
-        let labels = earlier.labels.iter().filter(|label| !label.value.is_empty());
-        labels.filter(|label| reserved.is_none_or(|name| label.name != name))
-    };
-    let is_here = |label: Label<'_>| {
-        of_metric(pairs, reserved).any(|pair| pair.is_named(&label.name) && pair.value.decode() == label.value)
-    };
-    labels().count() == of_metric(pairs, reserved).count() && labels().all(is_here)
+    let labels = earlier.labels.iter().filter(|label| !label.value.is_empty());
+    let labels = labels.filter(|label| reserved.is_none_or(|name| label.name != name));
+    sorted(labels.map(|label| (label.name, label.value))) == sorted(of_metric(pairs, reserved).map(Pair::decode))
+}
+
+/// In an order of their own, to be compared with others.
+fn sorted<'a>(labels: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let mut labels: Vec<_> = labels.collect();
+    labels.sort_unstable();
+    labels
 }
 
 fn follows(now: Option<Number<'_>>, earlier: &Sample<'_>) -> bool {

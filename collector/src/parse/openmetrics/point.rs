@@ -1,8 +1,10 @@
 //! One point of a metric: the samples that belong to one moment.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashSet};
 
-use super::decimal::Number;
+use super::decimal::{Exact, Number};
 use super::distribution::{Distribution, threshold};
 use super::line::RawSample;
 use super::role::Role;
@@ -16,8 +18,9 @@ pub(super) struct Point<'a> {
     pub(super) timestamp: Option<Number<'a>>,
     /// Bits of the roles seen.
     seen: u8,
-    states: Vec<Text<'a>>,
-    quantiles: Vec<Number<'a>>,
+    /// As they are meant. Sets: a page may have thousands, and they are a stranger's.
+    states: HashSet<Cow<'a, str>>,
+    quantiles: BTreeSet<Exact<'a>>,
     distribution: Distribution<'a>,
 }
 
@@ -72,19 +75,17 @@ impl<'a> Point<'a> {
     fn quantile(&mut self, own: Option<Text<'a>>) -> Result<(), Fault> {
         let quantile = own.and_then(|text| Number::any(text.raw)).filter(|number| (0.0..=1.0).contains(&number.value));
         let quantile = quantile.ok_or(Fault::syntax(0, "a label \"quantile\" with a number from 0 to 1"))?;
-        if self.quantiles.iter().any(|earlier| earlier.compare(quantile) == Some(Ordering::Equal)) {
+        if !self.quantiles.insert(Exact(quantile)) {
             return Err(Fault::syntax(0, "each quantile only once"));
         }
-        self.quantiles.push(quantile);
         Ok(())
     }
 
     fn state(&mut self, own: Option<Text<'a>>) -> Result<(), Fault> {
         let state = own.ok_or(Fault::syntax(0, "a label with the name of the stateset"))?;
-        if self.states.iter().any(|earlier| earlier.means(state)) {
+        if !self.states.insert(state.decode()) {
             return Err(Fault::syntax(0, "each state only once"));
         }
-        self.states.push(state);
         Ok(())
     }
 
