@@ -15,6 +15,9 @@ use mect_collector::{backup, doctor, export_targets, healthcheck, logging, migra
 use mect_fleet::{Role, ScrapeTarget};
 use mect_web::Secret;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code of a configuration that cannot be used.
 const BAD_CONFIG: u8 = 2;
 

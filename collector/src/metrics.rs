@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mect_fleet::spool::{self, Spool};
-use mect_fleet::{Fleet, Health, Timestamp};
+use mect_fleet::{FailureReason, Fleet, Health, Timestamp};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -149,6 +149,10 @@ impl Metrics {
             collectors: Gauge::default(),
             leases_lost: Counter::default(),
         };
+        // There from the start: what is told for the first time has no rate.
+        for result in std::iter::once("success").chain(FailureReason::ALL.iter().map(|reason| reason.name())) {
+            drop(metrics.scrapes.get_or_create(&ScrapeResult { result }));
+        }
         let mect = registry.sub_registry_with_prefix("mect");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         mect.register("collector_build", "Version of the collector", version);

@@ -33,8 +33,9 @@ pub use keeper::{Keeper, Spooled, newest_standings};
 pub use outage::Outage;
 pub use replay::Replay;
 
-/// Places in the queue: two seconds of the largest fleet that one collector scrapes in two minutes.
-const QUEUE_RECORDS: usize = 4096;
+/// Places in the queue. Every scrape under way holds one from its start on, 5,600 where a fleet of 50,000 is silent; the others
+/// are for what waits while the store is slow.
+pub(crate) const QUEUE_RECORDS: usize = 16 * 1024;
 /// Records that one commit holds at most.
 const BATCH_RECORDS: usize = 2048;
 /// After the first record of a batch, others are waited for this long: a commit costs a flush to disk, and half a

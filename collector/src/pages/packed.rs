@@ -1,5 +1,6 @@
 //! One page, packed.
 
+use std::cell::RefCell;
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
@@ -24,6 +25,31 @@ enum Coding {
     Gzip,
     /// Here, where it came plain: a tenth of what gzip takes, for a third more room.
     Snappy,
+}
+
+thread_local! {
+    /// One for all pages that a thread packs: its tables are larger than a page.
+    static PACKER: RefCell<Packer> =
+        RefCell::new(Packer { encoder: snap::raw::Encoder::new(), room: Vec::new() });
+}
+
+/// Packs pages, one after the other.
+struct Packer {
+    encoder: snap::raw::Encoder,
+    /// As long as the longest page wanted it.
+    room: Vec<u8>,
+}
+
+impl Packer {
+    fn pack(&mut self, page: &[u8]) -> Box<[u8]> {
+        let most = snap::raw::max_compress_len(page.len());
+        if self.room.len() < most {
+            self.room.resize(most, 0);
+        }
+        // It fails for pages of gigabytes, which no limit lets in.
+        let bytes = self.encoder.compress(page, &mut self.room).unwrap_or_default();
+        self.room.get(..bytes).unwrap_or_default().into()
+    }
 }
 
 /// All pages of one server.
@@ -53,11 +79,10 @@ impl Packed {
     pub fn of(page: scrape::Page) -> Self {
         let (bytes, format) = (page.bytes.len(), page.format);
         let (packed, coding) = match page.gzip {
-            Some(gzip) => (gzip, Coding::Gzip),
-            // It fails for pages of gigabytes, which no limit lets in.
-            None => (snap::raw::Encoder::new().compress_vec(&page.bytes).unwrap_or_default(), Coding::Snappy),
+            Some(gzip) => (gzip.into(), Coding::Gzip),
+            None => (PACKER.with_borrow_mut(|packer| packer.pack(&page.bytes)), Coding::Snappy),
         };
-        Self { packed: packed.into(), coding, bytes, format }
+        Self { packed, coding, bytes, format }
     }
 
     /// Bytes that it takes.

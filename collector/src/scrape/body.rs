@@ -62,7 +62,8 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {
     let lines: Vec<_> = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
     let codings = lines.join(&b", "[..]);
     match codings.trim_ascii() {
-        b"" | b"identity" => Ok(false),
+        b"" => Ok(false),
+        coding if coding.eq_ignore_ascii_case(b"identity") => Ok(false),
         coding if coding.eq_ignore_ascii_case(b"gzip") => Ok(true),
         coding => {
             let saw = format!("content encoding {}", String::from_utf8_lossy(coding).escape_debug());
