@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::access::Access;
 use super::budget::Budget;
 use super::resolve::Resolver;
-use super::{Accesses, Connection, Limits, NAME, Stage, Way, body, connection, judge_status};
+use super::{Accesses, Connection, Limits, NAME, Stage, Way, body, connection, framing, judge_status};
 
 /// Tells the server how often we ask, as Prometheus does.
 const REFRESH_HEADER: &str = "x-prometheus-refresh-interval-seconds";
@@ -77,6 +77,7 @@ impl Fetcher {
             stage.enter(FailureReason::TotalTimeout);
             let (head, body) = response.into_parts();
             judge_status(head.status)?;
+            framing::judge(&head.headers)?;
             judge_type(&head.headers)?;
             body::read(&head.headers, body, &self.limits, &budget).await
         };

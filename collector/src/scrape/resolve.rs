@@ -1,16 +1,20 @@
 //! Names to addresses, by the system's own resolver, behind a small cache.
 //!
 //! The system's resolver may take tens of seconds when its name server is away, and cannot be stopped. So a look-up runs
-//! by itself, and a scrape waits for it only so long: addresses that were good before serve meanwhile.
+//! by itself, and a scrape waits for it only so long: addresses that were good before serve meanwhile, until a name server
+//! says that there are none.
+//!
+//! A name without an answer is the server's fault only if a name server answered for another name since this one first went
+//! without: who cannot ask learns nothing of whom he asks for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mect_fleet::{Failure, FailureReason};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::discovery::Endpoint;
@@ -23,10 +27,11 @@ const MAX_LOOKUPS: usize = 16;
 const NEW_NAME_SHARE: f64 = 0.7;
 /// …and for one of which older addresses are known.
 const KNOWN_NAME_SHARE: f64 = 0.1;
-/// A name server that answered for any name within this time is not dead.
-const PROOF_OF_LIFE: Duration = Duration::from_secs(120);
-/// What getaddrinfo says when no name server answered (EAI_AGAIN); the standard library keeps only the text.
-const NO_ANSWER: &str = "Temporary failure in name resolution";
+/// A name that nobody asked for in this time is forgotten: lists of targets come and go.
+const MEMORY: Duration = Duration::from_secs(86_400);
+/// What getaddrinfo says when a name server says that there is no such name, or no address of it (EAI_NONAME, EAI_NODATA).
+/// The standard library keeps only the text.
+const NO_SUCH_NAME: [&str; 2] = ["Name or service not known", "No address associated with hostname"];
 
 /// Resolves endpoints.
 #[derive(Default)]
@@ -35,23 +40,44 @@ pub(super) struct Resolver(Arc<Shared>);
 struct Shared {
     memory: Mutex<Memory>,
     lookups: Semaphore,
+    /// Told whenever a look-up ended.
+    ended: Notify,
 }
 
 #[derive(Default)]
 struct Memory {
     known: HashMap<Box<str>, Known>,
-    /// Names that are being looked up.
-    asked: HashSet<Box<str>>,
-    /// When a name server answered for any name.
+    /// Names that are to be looked up, and whether that has begun.
+    asked: HashMap<Box<str>, bool>,
+    /// Names that went without an answer, and since when.
+    unanswered: HashMap<Box<str>, Instant>,
+    /// When a name server answered for any name, if only that there is no such name.
     answered_at: Option<Instant>,
+    /// Names that were left when those that nobody asks for were forgotten.
+    left: usize,
 }
 
-/// When a name was looked up, and what came of it.
-type Known = (Instant, Vec<SocketAddr>);
+/// What came of looking a name up.
+#[derive(Clone)]
+struct Known {
+    at: Instant,
+    used_at: Instant,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Why a name has no addresses.
+enum Nothing {
+    /// A name server said so.
+    Told(String),
+    /// No name server answered, or not in time.
+    Unanswered(String),
+    /// Nobody was asked: too many other look-ups hang.
+    NotAsked,
+}
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { memory: Mutex::default(), lookups: Semaphore::new(MAX_LOOKUPS) }
+        Self { memory: Mutex::default(), lookups: Semaphore::new(MAX_LOOKUPS), ended: Notify::new() }
     }
 }
 
@@ -62,52 +88,76 @@ impl Resolver {
         if let Some(ip) = endpoint.ip() {
             return Ok(vec![SocketAddr::new(ip, endpoint.port())]);
         }
-        let started = Instant::now();
-        let (known, is_asked) = {
+        let host = endpoint.host();
+        let (known, asked) = {
             let mut memory = self.0.memory();
-            let known = memory.known.get(endpoint.host()).cloned();
-            if let Some((at, addresses)) = &known
-                && at.elapsed() < TTL
-            {
-                return Ok(with_port(addresses, endpoint.port()));
+            let known = memory.recall(host);
+            if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < TTL) {
+                return Ok(with_port(&known.addresses, endpoint.port()));
             }
-            (known, !memory.asked.insert(endpoint.host().into()))
+            (known, memory.ask(host))
         };
-        let answer = if is_asked {
-            None
-        } else {
-            let share = if known.is_some() { KNOWN_NAME_SHARE } else { NEW_NAME_SHARE };
-            let lookup = tokio::spawn(Arc::clone(&self.0).look_up(endpoint.host().into(), endpoint.port()));
-            timeout(scrape.mul_f64(share), lookup).await.ok()
+        let share = if known.is_some() { KNOWN_NAME_SHARE } else { NEW_NAME_SHARE };
+        let patience = scrape.mul_f64(share);
+        let answer = match asked {
+            None => self.look_up(endpoint, patience).await,
+            // Of another endpoint of the same host.
+            Some(_) => self.wait_for(endpoint, patience).await,
         };
         match (answer, known) {
-            (Some(Ok(Ok(addresses))), _) => Ok(addresses),
-            (_, Some((_, addresses))) => Ok(with_port(&addresses, endpoint.port())),
-            (Some(Ok(Err(error))), None) => Err(self.failure(&error)),
-            (Some(Err(lost)), None) => Err(Failure::new(FailureReason::Local, lost.to_string())),
-            (None, None) => Err(self.silence(started)),
+            (Ok(addresses), _) => Ok(addresses),
+            (Err(Nothing::Unanswered(_) | Nothing::NotAsked), Some(known)) => {
+                Ok(with_port(&known.addresses, endpoint.port()))
+            }
+            (Err(nothing), _) => Err(self.failure(host, nothing)),
+        }
+    }
+
+    /// Looks a name up, and waits for the answer so long. The look-up goes on if that is too short.
+    async fn look_up(&self, endpoint: &Endpoint, patience: Duration) -> Result<Vec<SocketAddr>, Nothing> {
+        let lookup = tokio::spawn(Arc::clone(&self.0).look_up(endpoint.host().into(), endpoint.port()));
+        match timeout(patience, lookup).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(lost)) => Err(Nothing::Unanswered(lost.to_string())),
+            Err(_elapsed) => Err(Nothing::not_yet(self.0.memory().has_begun(endpoint.host()))),
+        }
+    }
+
+    /// Waits so long for the answer that somebody else asked for.
+    async fn wait_for(&self, endpoint: &Endpoint, patience: Duration) -> Result<Vec<SocketAddr>, Nothing> {
+        let ended = async {
+            loop {
+                let next = self.0.ended.notified();
+                if !self.0.memory().asked.contains_key(endpoint.host()) {
+                    return;
+                }
+                next.await;
+            }
+        };
+        let is_in_time = timeout(patience, ended).await.is_ok();
+        let mut memory = self.0.memory();
+        match memory.recall(endpoint.host()).filter(|known| is_in_time && known.at.elapsed() < TTL) {
+            Some(known) => Ok(with_port(&known.addresses, endpoint.port())),
+            None if is_in_time => Err(Nothing::Unanswered("the resolver gave no address".into())),
+            None => Err(Nothing::not_yet(memory.has_begun(endpoint.host()))),
         }
     }
 
     /// As if `host` had just been looked up.
     #[cfg(test)]
     pub(super) fn remember(&self, host: &str, addresses: &[SocketAddr]) {
-        self.0.memory().known.insert(host.into(), (Instant::now(), addresses.to_vec()));
+        self.0.memory().learn(host, Instant::now(), addresses.to_vec());
     }
 
-    /// No answer at all is our own fault unless a name server has just answered for another name.
-    fn failure(&self, error: &io::Error) -> Failure {
-        let detail = error.to_string();
-        let lives = self.0.memory().answered_at.is_some_and(|at| at.elapsed() < PROOF_OF_LIFE);
-        let is_ours = detail.contains(NO_ANSWER) && !lives;
-        Failure::new(if is_ours { FailureReason::Local } else { FailureReason::Dns }, detail)
-    }
-
-    /// A resolver that hangs is our own fault unless it has answered for another name meanwhile.
-    fn silence(&self, since: Instant) -> Failure {
-        let lives = self.0.memory().answered_at.is_some_and(|at| at >= since);
-        let reason = if lives { FailureReason::Dns } else { FailureReason::Local };
-        Failure::new(reason, "no answer from the resolver in time")
+    fn failure(&self, host: &str, nothing: Nothing) -> Failure {
+        match nothing {
+            Nothing::Told(detail) => Failure::new(FailureReason::Dns, detail),
+            Nothing::Unanswered(detail) => {
+                let reason = if self.0.memory().lacks_only(host) { FailureReason::Dns } else { FailureReason::Local };
+                Failure::new(reason, detail)
+            }
+            Nothing::NotAsked => Failure::new(FailureReason::Local, "too many look-ups of other names hang"),
+        }
     }
 }
 
@@ -118,20 +168,97 @@ impl Shared {
     }
 
     /// Asks the system, however long that takes, and remembers the answer.
-    async fn look_up(self: Arc<Self>, host: Box<str>, port: u16) -> io::Result<Vec<SocketAddr>> {
+    async fn look_up(self: Arc<Self>, host: Box<str>, port: u16) -> Result<Vec<SocketAddr>, Nothing> {
         let answer = match self.lookups.acquire().await {
-            Ok(_permit) => tokio::net::lookup_host((&*host, port)).await,
+            Ok(_permit) => {
+                self.memory().asked.insert(host.clone(), true);
+                tokio::net::lookup_host((&*host, port)).await
+            }
             Err(closed) => Err(io::Error::other(closed)),
         };
-        let answer = answer.map(Iterator::collect::<Vec<_>>);
-        let mut memory = self.memory();
-        memory.asked.remove(&host);
-        if let Ok(addresses) = &answer {
-            memory.answered_at = Some(Instant::now());
-            memory.known.insert(host, (Instant::now(), addresses.clone()));
-        }
-        answer
+        let taken = self.memory().take(&host, Instant::now(), answer.map(Iterator::collect));
+        self.ended.notify_waiters();
+        taken
     }
+}
+
+impl Nothing {
+    /// The answer is not there in time.
+    fn not_yet(has_begun: bool) -> Self {
+        if has_begun { Self::Unanswered("no answer from the resolver in time".into()) } else { Self::NotAsked }
+    }
+}
+
+impl Memory {
+    /// What is known of a name that is asked for.
+    fn recall(&mut self, host: &str) -> Option<Known> {
+        let known = self.known.get_mut(host)?;
+        known.used_at = Instant::now();
+        Some(known.clone())
+    }
+
+    /// A name is to be looked up, from now on. If that is so already: whether it has begun.
+    fn ask(&mut self, host: &str) -> Option<bool> {
+        let has_begun = self.asked.get(host).copied();
+        if has_begun.is_none() {
+            self.asked.insert(host.into(), false);
+        }
+        has_begun
+    }
+
+    fn has_begun(&self, host: &str) -> bool {
+        self.asked.get(host).copied().unwrap_or_default()
+    }
+
+    /// Takes what came of looking `host` up.
+    fn take(
+        &mut self,
+        host: &str,
+        now: Instant,
+        answer: io::Result<Vec<SocketAddr>>,
+    ) -> Result<Vec<SocketAddr>, Nothing> {
+        self.asked.remove(host);
+        let nothing = match answer {
+            Ok(addresses) => {
+                self.learn(host, now, addresses.clone());
+                return Ok(addresses);
+            }
+            Err(error) => nothing(&error),
+        };
+        if let Nothing::Told(_) = nothing {
+            self.answered_at = Some(now);
+            self.known.remove(host);
+            self.unanswered.remove(host);
+        } else {
+            self.unanswered.entry(host.into()).or_insert(now);
+        }
+        Err(nothing)
+    }
+
+    fn learn(&mut self, host: &str, now: Instant, addresses: Vec<SocketAddr>) {
+        self.answered_at = Some(now);
+        self.unanswered.remove(host);
+        self.known.insert(host.into(), Known { at: now, used_at: now, addresses });
+        // As many new ones again pay for the look at all.
+        if self.known.len() > 2 * self.left {
+            self.known.retain(|_, known| now.saturating_duration_since(known.used_at) < MEMORY);
+            self.unanswered.retain(|_, since| now.saturating_duration_since(*since) < MEMORY);
+            self.left = self.known.len();
+        }
+    }
+
+    /// True when a name server answered for other names since `host` first went without an answer. Asked for a name that
+    /// went without just now.
+    fn lacks_only(&mut self, host: &str) -> bool {
+        let since = *self.unanswered.entry(host.into()).or_insert_with(Instant::now);
+        self.answered_at.is_some_and(|at| at > since)
+    }
+}
+
+fn nothing(error: &io::Error) -> Nothing {
+    let said = error.to_string();
+    let is_told = NO_SUCH_NAME.iter().any(|text| said.contains(text));
+    if is_told { Nothing::Told(said) } else { Nothing::Unanswered(said) }
 }
 
 fn with_port(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
@@ -142,29 +269,85 @@ fn with_port(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
 mod tests {
     use super::*;
 
+    /// Longer than any test takes.
+    const SCRAPE: Duration = Duration::from_secs(3600);
+
+    fn error(text: &str) -> io::Error {
+        io::Error::other(format!("failed to lookup address information: {text}"))
+    }
+
+    fn silence() -> io::Error {
+        error("Temporary failure in name resolution")
+    }
+
+    fn good() -> Vec<SocketAddr> {
+        vec![SocketAddr::from(([192, 0, 2, 1], 1))]
+    }
+
+    impl Resolver {
+        /// The reason of the failure that comes of an answer.
+        fn reason(&self, host: &str, now: Instant, answer: io::Error) -> FailureReason {
+            let nothing = self.0.memory().take(host, now, Err(answer)).unwrap_err();
+            self.failure(host, nothing).reason
+        }
+    }
+
     #[test]
-    fn a_dead_resolver_is_our_own_fault_and_an_unknown_name_is_not() {
+    fn a_dead_resolver_is_our_own_fault_and_a_dead_zone_is_not() {
         let resolver = Resolver::default();
-        let error = |text: &str| io::Error::other(format!("failed to lookup address information: {text}"));
-        let started = Instant::now();
-        assert_eq!(resolver.failure(&error(NO_ANSWER)).reason, FailureReason::Local);
-        assert_eq!(resolver.silence(started).reason, FailureReason::Local);
-        assert_eq!(resolver.failure(&error("Name or service not known")).reason, FailureReason::Dns);
-        resolver.0.memory().answered_at = Some(Instant::now());
-        assert_eq!(resolver.failure(&error(NO_ANSWER)).reason, FailureReason::Dns);
-        assert_eq!(resolver.silence(started).reason, FailureReason::Dns);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        resolver.0.memory().learn("other", at(0), good());
+        // An answer from before says nothing of now.
+        assert_eq!(resolver.reason("a", at(1), silence()), FailureReason::Local);
+        assert_eq!(resolver.reason("a", at(31), silence()), FailureReason::Local);
+        resolver.0.memory().learn("other", at(60), good());
+        assert_eq!(resolver.reason("a", at(61), silence()), FailureReason::Dns);
+        // Of another name nothing follows yet.
+        assert_eq!(resolver.reason("b", at(62), silence()), FailureReason::Local);
+        // Whoever was answered begins anew.
+        resolver.0.memory().learn("a", at(63), good());
+        assert_eq!(resolver.reason("a", at(64), silence()), FailureReason::Local);
+        assert_eq!(resolver.failure("a", Nothing::NotAsked).reason, FailureReason::Local);
+    }
+
+    #[test]
+    fn a_name_server_that_knows_no_such_name_is_believed() {
+        let resolver = Resolver::default();
+        for text in NO_SUCH_NAME {
+            resolver.remember("gone", &good());
+            assert_eq!(resolver.reason("gone", Instant::now(), error(text)), FailureReason::Dns);
+            assert!(resolver.0.memory().recall("gone").is_none(), "its addresses may be somebody else's by now");
+        }
+        let silent = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        resolver.0.memory().unanswered.insert("a".into(), silent);
+        assert_eq!(resolver.reason("a", Instant::now(), silence()), FailureReason::Dns, "it has answered");
+    }
+
+    #[test]
+    fn names_that_nobody_asks_for_are_forgotten() {
+        let mut memory = Memory::default();
+        let start = Instant::now();
+        for number in 0..1000_u32 {
+            memory.learn(&format!("old{number}"), start, good());
+            let lost = memory.take(&format!("lost{number}"), start, Err(silence()));
+            assert!(lost.is_err());
+        }
+        for number in 0..3000_u32 {
+            memory.learn(&format!("new{number}"), start + 2 * MEMORY, good());
+        }
+        assert_eq!(memory.known.len(), 3000);
+        assert!(memory.unanswered.is_empty());
     }
 
     #[tokio::test]
     async fn a_name_that_leads_elsewhere_is_followed_once_its_time_is_over() {
         let resolver = Resolver::default();
         let endpoint: Endpoint = "localhost:9776".parse().unwrap();
-        let elsewhere = vec![SocketAddr::from(([192, 0, 2, 1], 1))];
-        let scrape = Duration::from_secs(3600);
         for (age, is_kept) in [(TTL / 2, true), (2 * TTL, false)] {
             let at = Instant::now().checked_sub(age).unwrap();
-            resolver.0.memory().known.insert("localhost".into(), (at, elsewhere.clone()));
-            let addresses = resolver.resolve(&endpoint, scrape).await.unwrap();
+            resolver.0.memory().learn("localhost", at, good());
+            let addresses = resolver.resolve(&endpoint, SCRAPE).await.unwrap();
             assert_eq!(addresses.iter().all(|address| !address.ip().is_loopback()), is_kept, "{addresses:?}");
         }
     }
@@ -174,14 +357,41 @@ mod tests {
         let resolver = Resolver::default();
         let endpoint: Endpoint = "host.example:9776".parse().unwrap();
         // As if a look-up were under way that does not end.
-        resolver.0.memory().asked.insert("host.example".into());
-        let scrape = Duration::from_secs(3600);
-        let unknown = resolver.resolve(&endpoint, scrape).await.unwrap_err();
+        resolver.0.memory().asked.insert("host.example".into(), true);
+        let soon = Duration::from_millis(10);
+        let unknown = resolver.resolve(&endpoint, soon).await.unwrap_err();
         assert_eq!(unknown.reason, FailureReason::Local);
-        let good = vec![SocketAddr::from(([192, 0, 2, 1], 1))];
         let long_ago = Instant::now().checked_sub(2 * TTL).unwrap();
-        resolver.0.memory().known.insert("host.example".into(), (long_ago, good));
-        let addresses = resolver.resolve(&endpoint, scrape).await.unwrap();
+        resolver.0.memory().learn("host.example", long_ago, good());
+        resolver.0.memory().asked.insert("host.example".into(), true);
+        let addresses = resolver.resolve(&endpoint, soon).await.unwrap();
         assert_eq!(addresses, [SocketAddr::from(([192, 0, 2, 1], 9776))]);
+    }
+
+    #[tokio::test]
+    async fn endpoints_of_one_host_share_a_look_up() {
+        let resolver = Resolver::default();
+        let [one, other]: [Endpoint; 2] = ["localhost:1", "localhost:2"].map(|text| text.parse().unwrap());
+        let (one, other) = tokio::join!(resolver.resolve(&one, SCRAPE), resolver.resolve(&other, SCRAPE));
+        let ports = |addresses: Vec<SocketAddr>| addresses.iter().map(SocketAddr::port).collect::<Vec<_>>();
+        assert!(ports(one.unwrap()).contains(&1) && ports(other.unwrap()).contains(&2));
+    }
+
+    #[tokio::test]
+    async fn names_that_hang_keep_others_waiting_which_are_not_to_blame() {
+        let resolver = Resolver::default();
+        let hanging = resolver.0.lookups.acquire_many(MAX_LOOKUPS as u32).await.unwrap();
+        let endpoint: Endpoint = "localhost:9776".parse().unwrap();
+        for _ in 0..2 {
+            // Others are answered meanwhile, which says nothing of one who was not asked for.
+            resolver.remember("other", &good());
+            let failure = resolver.resolve(&endpoint, Duration::from_millis(10)).await.unwrap_err();
+            assert_eq!(failure.reason, FailureReason::Local);
+        }
+        drop(hanging);
+        while resolver.0.memory().has_begun("localhost") || resolver.0.memory().recall("localhost").is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert!(resolver.resolve(&endpoint, SCRAPE).await.is_ok());
     }
 }

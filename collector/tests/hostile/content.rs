@@ -21,6 +21,16 @@ fn packed(page: &str) -> Vec<u8> {
     page::with("content-encoding: gzip\r\n", &gzip(page.as_bytes()))
 }
 
+/// The same of another type.
+fn packed_as(content_type: &str, page: &str) -> Vec<u8> {
+    let body = gzip(page.as_bytes());
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.into_bytes(), body].concat()
+}
+
 pub(crate) fn cases() -> Vec<Case> {
     let good = page::good(0);
     let html = "<!doctype html><title>Welcome to nginx!</title>\n";
@@ -45,7 +55,6 @@ pub(crate) fn cases() -> Vec<Case> {
             of_type("text/plain\r\ncontent-type: text/html", &good),
         ),
         fails("says_a_type_that_is_none", Reason::ContentType, "", of_type("plain text, please", &good)),
-        fails("is_in_another_charset", Reason::ContentType, "latin1", of_type("text/plain; charset=latin1", &good)),
         fails("hides_the_end_of_its_type", Reason::ContentType, "\\u{202e}", {
             of_type("text/html; x=\"\u{202e}\"", html)
         }),
@@ -66,6 +75,9 @@ pub(crate) fn cases() -> Vec<Case> {
         fails("breaks_its_lines_as_windows_does", Reason::Parse, "", text(&good.replace('\n', "\r\n"))),
         fails("begins_with_a_byte_order_mark", Reason::Parse, "", text(&format!("\u{feff}{good}"))),
         fails("has_a_nul_in_a_name", Reason::Parse, "", text("vpn\0sessions 7\n")),
+        fails("is_in_another_charset", Reason::Utf8, "", {
+            answer(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=latin1\r\ncontent-length: 9\r\n\r\n#HELP \xe9\n\n".to_vec())
+        }),
         fails("is_not_utf_8", Reason::Utf8, "", answer(page::with("", b"vpn_sessions{a=\"\xff\"} 7\n"))),
         fails("is_utf_16", Reason::Utf8, "", answer(page::with("", b"\xff\xfev\0p\0n\0_\0s\0 \x007\0\n\0"))),
         fails(
@@ -94,6 +106,27 @@ pub(crate) fn cases() -> Vec<Case> {
             of_type(OPEN_METRICS, &format!("# TYPE x counter\n{many}# EOF\n"))
         }),
     ];
+    // Each takes as many comparisons as it has pairs of lines, for who compares them all; and decodes as often.
+    let escapes = "\\\\".repeat(500);
+    let states = lines(1_900, &|number| format!("x{{x=\"{escapes}{number}\"}} 0\n"));
+    let digits = "1".repeat(1_000);
+    let quantiles = lines(1_900, &|number| format!("x{{quantile=\"0.{digits}{number:04}\"}} 0\n"));
+    let names: String = (0..60).map(|number| format!("\"{escapes}{number}\"=\"\",")).collect();
+    let named = |line: usize| format!("{{\"x\",{names}y=\"{line}\"}} 0\n");
+    cases.extend([
+        fails("has_states_that_take_long_to_compare", Reason::NoMetrics, "1900 samples", {
+            answer(packed_as(OPEN_METRICS, &format!("# TYPE x stateset\n{states}# EOF\n")))
+        }),
+        fails("has_quantiles_that_take_long_to_compare", Reason::NoMetrics, "1900 samples", {
+            answer(packed_as(OPEN_METRICS, &format!("# TYPE x summary\n{quantiles}# EOF\n")))
+        }),
+        fails("has_names_that_take_long_to_compare", Reason::NoMetrics, "30 samples", {
+            answer(packed(&lines(30, &named)))
+        }),
+        fails("has_names_that_take_long_to_compare_in_openmetrics", Reason::NoMetrics, "30 samples", {
+            answer(packed_as(OPEN_METRICS, &format!("{}# EOF\n", lines(30, &named))))
+        }),
+    ]);
     cases.extend([
         fails("is_another_host", Reason::Identity, "known is 7a5160781fbe4e8394769e45f7cb3131", |peer| {
             let page = page::good(peer.turn).replace(page::HOST, "b0187391cf7943a4a4b3e89f602416e5");
