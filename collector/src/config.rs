@@ -2,7 +2,7 @@
 //!
 //! A mistake names the file, the line, the key and what is allowed; nothing starts with a half-understood file.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -356,9 +356,16 @@ impl Config {
     }
 }
 
-/// True for an address of this machine: only on such a one can a socket be opened. Sends nothing.
+/// True for an address of this machine: what is sent there comes from there. Sends nothing.
 pub(crate) fn is_here(address: IpAddr) -> bool {
-    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let from = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        // The port plays no part.
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    };
+    address.is_loopback() || from().is_ok_and(|from| from.ip() == address)
 }
 
 #[cfg(test)]

@@ -311,6 +311,7 @@ impl Discovery {
         });
         let (taken, mut dropped) = merge(reachable);
         dropped.extend(unreachable);
+        dropped.extend(self.lists.iter().flat_map(HttpSource::dropped).cloned());
         (taken, dropped)
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::discovery::{Target, TargetSet};
 use crate::events::Events;
@@ -36,12 +37,14 @@ mod endpoints;
 mod flight;
 mod pushed;
 mod room;
+mod stalls;
 mod who;
 
 pub use asked::{Asked, Told, Want};
 use clock::Clock;
 use flight::{Done, Memory, Shared};
 pub use room::Room;
+use stalls::Stalls;
 
 /// After a stop was asked for, scrapes under way may end within this time; later ones leave no trace.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -137,7 +140,14 @@ impl Engine {
         let Parts { scraper, page_limits, rule, schedule, watch, room, queue, fleet, term, .. } = parts;
         let Parts { pushes, silence, asked, pages, events, metrics, .. } = parts;
         Self {
-            shared: Arc::new(Shared { scraper, page_limits, metrics, pages, is_awaited: AtomicBool::new(false) }),
+            shared: Arc::new(Shared {
+                scraper,
+                page_limits,
+                metrics,
+                pages,
+                is_awaited: AtomicBool::new(false),
+                stalls: Stalls::default(),
+            }),
             rule,
             schedule,
             targets: HashMap::new(),
@@ -170,6 +180,8 @@ impl Engine {
     ) {
         sets.mark_changed();
         let queue = self.queue.clone();
+        let watched = Arc::clone(&self.shared);
+        let _watching = AbortOnDropHandle::new(task::spawn(async move { watched.stalls.watch().await }));
         loop {
             let has_room = !self.queue_full && self.has_room() && !self.term.is_over();
             let due = if has_room { self.schedule.next_due() } else { None };

@@ -136,7 +136,8 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let told = Arc::new(ToldTargets::new(&config, discovery.subscribe(), discovery.subscribe_dropped()));
     let (guard, unverified) = watch(&config, &metrics);
     tasks.spawn("files of accesses", Arc::clone(&accesses).run(stop_upkeep.clone()));
-    let reloader = Reloader::new(config.source.clone(), discovery.reloads(), Arc::clone(&accesses));
+    let (agent_key, reloads) = (settings.agent_key.clone(), discovery.reloads());
+    let reloader = Reloader::new(config.source.clone(), reloads, Arc::clone(&accesses), agent_key);
     tasks.spawn("reloading at SIGHUP", Arc::clone(&reloader).at_hangups(stop_upkeep.clone()));
     tasks.spawn(
         "telling of servers that cannot be verified",

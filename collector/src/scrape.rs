@@ -122,6 +122,11 @@ impl Scraper {
         Self { limits, keep_connections, headers, accesses, policy, resolver: Resolver::default() }
     }
 
+    /// What a scrape may take.
+    pub fn timeout(&self) -> Duration {
+        self.limits.timeout
+    }
+
     /// Scrapes `target`, over the connection in `kept` if one is there and alive, and leaves one there for the next
     /// scrape if connections are kept. A page that does not say its format is in the `fallback`.
     ///
@@ -153,7 +158,7 @@ impl Scraper {
         stage: &Stage,
     ) -> Result<Page, Failure> {
         let asked = Asked { target, fallback, access: self.accesses.find(target.access.as_deref())? };
-        if let Some(connection) = kept.take().filter(Connection::is_alive) {
+        if let Some(connection) = kept.take().filter(|kept| kept.is_by(&asked.access) && kept.is_alive()) {
             match self.ask(&asked, connection, kept, stage).await {
                 // Looks like an exporter's idle timeout, which is no fault; a fresh connection will tell.
                 Err(lost) if lost.before_first_byte => {}
@@ -191,7 +196,7 @@ impl Scraper {
             Ok(Page { bytes, format, wire_bytes, gzip, connected_at, answered_at, content_type, date })
         };
         let (page, connection) = connection.exchange(request, &budget, read).await?;
-        *kept = connection.filter(|_| self.keep_connections);
+        *kept = connection.filter(|_| self.keep_connections).map(Connection::stay_alive);
         Ok(page)
     }
 
@@ -217,7 +222,7 @@ impl Scraper {
 struct Way<'a> {
     resolver: &'a Resolver,
     policy: &'a TargetPolicy,
-    access: &'a Access,
+    access: &'a Arc<Access>,
 }
 
 impl Way<'_> {
@@ -232,7 +237,7 @@ impl Way<'_> {
         stage.enter(FailureReason::Dns);
         let addresses = self.resolver.resolve(endpoint, timeout).await?;
         stage.enter(FailureReason::ConnTimeout);
-        let connection = Connection::open(&addresses, self.policy, deadline).await?;
+        let connection = Connection::open(&addresses, self.policy, deadline).await?.by(self.access);
         if !endpoint.is_tls() {
             return Ok(connection);
         }

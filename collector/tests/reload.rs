@@ -7,7 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use support::collector::{Collector, Home};
 use support::list_server::{ListServer, Reply};
-use support::{eventually, signal};
+use support::{eventually, http, signal};
 
 /// A configuration with targets at which nobody listens.
 fn config(targets: &[&str], more: &str) -> String {
@@ -89,6 +89,27 @@ fn what_can_change_does_and_the_rest_is_named() {
     assert_eq!(addresses(&collector), [url(ONE)]);
     let dropped = collector.get("/api/v1/targets").json()["data"]["droppedTargets"].to_string();
     assert!(dropped.contains(THREE) && dropped.contains("no [[access]] has the name `paris`"), "{dropped}");
+    collector.stop();
+}
+
+/// Exporters and those who announce themselves show one key: all of them get another one without a restart.
+#[test]
+fn the_agents_key_is_read_again() {
+    let mut home = Home::new(&config(&[], "[web]\nenrolment = \"open\"\n"));
+    let file = home.path().join("agent-key");
+    std::fs::write(&file, "the-old-key\n").unwrap();
+    home.set("AGENT_API_KEY_FILE", file.to_str().unwrap());
+    let collector = home.start();
+    let announce = |key: &str| {
+        let url = format!("{}/api/v1/enrol", collector.url);
+        http::post_json(&url, &json!({"port": 9776}), &[("x-api-key", key)]).unwrap().status
+    };
+    assert_eq!(announce("the-new-key"), 401);
+    assert_ne!(announce("the-old-key"), 401);
+    std::fs::write(&file, "the-new-key\n").unwrap();
+    assert_eq!(collector.post("/-/reload", &Value::Null).status, 200);
+    assert_eq!(announce("the-old-key"), 401);
+    assert_ne!(announce("the-new-key"), 401);
     collector.stop();
 }
 

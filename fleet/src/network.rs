@@ -30,6 +30,11 @@ impl Network {
         Self { first: IpAddr::V6(Ipv6Addr::from_bits(first)), prefix }
     }
 
+    /// True when it is the range of `address` alone.
+    pub fn is_only(&self, address: IpAddr) -> bool {
+        self.first == address && self.prefix == if address.is_ipv4() { 32 } else { 128 }
+    }
+
     /// True when `address` lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.first, address) {

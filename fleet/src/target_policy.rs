@@ -59,6 +59,9 @@ pub enum Denied {
     /// The collector's own pages are there. No setting allows it.
     #[error("this collector itself listens there; give the address of an exporter")]
     Ourselves,
+    /// It is an address of the collector's own host, where services may listen for that host alone.
+    #[error("the collector's own host is scraped only if `inside_networks` in [scrape] holds this very address")]
+    OwnHost,
 }
 
 /// Where the collector takes connections.
@@ -72,6 +75,7 @@ struct Listener {
 #[derive(Debug)]
 pub struct TargetPolicy {
     inside: Vec<Network>,
+    opens_own_host: bool,
     listener: OnceLock<Listener>,
 }
 
@@ -89,16 +93,17 @@ impl TargetPolicy {
 
     /// A policy that allows what is inside only in the networks `inside`.
     pub const fn new(inside: Vec<Network>) -> Self {
-        Self { inside, listener: OnceLock::new() }
+        Self { inside, opens_own_host: false, listener: OnceLock::new() }
     }
 
     /// Allows everything inside: for addresses that the operator gives by hand.
     pub fn for_operators() -> Self {
-        Self::new(vec![Network::v4([0, 0, 0, 0], 0), Network::v6(0, 0)])
+        let inside = vec![Network::v4([0, 0, 0, 0], 0), Network::v6(0, 0)];
+        Self { opens_own_host: true, ..Self::new(inside) }
     }
 
-    /// From now on `address`, where the collector takes connections, is not scraped. The first call counts. `is_here` tells
-    /// whether an address belongs to this machine, where the collector listens on all of them.
+    /// From now on `address`, where the collector takes connections, is not scraped, nor is any other service on this machine
+    /// whose address is not opened by itself. The first call counts. `is_here` tells whether an address belongs to this machine.
     pub fn deny_listener(&self, address: SocketAddr, is_here: fn(IpAddr) -> bool) {
         // Only one listener there is.
         let _ = self.listener.set(Listener { address, is_here });
@@ -121,6 +126,9 @@ impl TargetPolicy {
             IpAddr::V4(_) => None,
         };
         let forms = [Some(ip), stands_for];
+        if self.is_own(forms) {
+            return Err(Denied::OwnHost);
+        }
         // The address that it stands for says more than the form in which it is written.
         let inside = forms.into_iter().flatten().rev().find_map(kind);
         let is_open = || forms.into_iter().flatten().any(|ip| self.inside.iter().any(|network| network.contains(ip)));
@@ -128,6 +136,13 @@ impl TargetPolicy {
             Some(kind) if !is_open() => Err(Denied::Inside(kind)),
             _ => Ok(()),
         }
+    }
+
+    /// True for an address of the own host that the operator has not opened by itself. Loopback is a network like others.
+    fn is_own(&self, forms: [Option<IpAddr>; 2]) -> bool {
+        let Some(listener) = self.listener.get().filter(|_| !self.opens_own_host) else { return false };
+        let is_open = |ip: IpAddr| self.inside.iter().any(|network| network.is_only(ip));
+        forms.into_iter().flatten().any(|ip| !ip.is_loopback() && !is_open(ip) && (listener.is_here)(ip))
     }
 
     /// The same for an endpoint. One with a name passes: where it leads is known when it is connected to.
@@ -142,13 +157,16 @@ impl TargetPolicy {
 impl Listener {
     fn is_at(&self, ip: IpAddr, port: u16) -> bool {
         let own = self.address.ip().to_canonical();
-        let reaches = match own {
+        // Asked first, because the rest may ask the system.
+        if port != self.address.port() {
+            return false;
+        }
+        match own {
             IpAddr::V4(all) if all.is_unspecified() => ip.is_ipv4() && (self.is_here)(ip),
             // Takes IPv4 too.
             IpAddr::V6(all) if all.is_unspecified() => (self.is_here)(ip),
             one => one == ip,
-        };
-        port == self.address.port() && reaches
+        }
     }
 }
 
@@ -252,6 +270,27 @@ mod tests {
             ("0.0.0.0:8000", "[::1]:8000"),
         ] {
             assert_eq!(check(listener, target), Ok(()), "{target} by {listener}");
+        }
+    }
+
+    #[test]
+    fn the_own_host_is_open_where_it_is_named() {
+        let is_here = |ip: IpAddr| ["10.0.0.5", "203.0.113.5", "2a00::5"].contains(&&*ip.to_string());
+        for (networks, target, is_open) in [
+            (&["10.0.0.0/8"][..], "10.0.0.5:27017", false),
+            (&["10.0.0.0/8"], "203.0.113.5:22", false),
+            (&["10.0.0.0/8"], "[2a00::5]:9776", false),
+            (&["10.0.0.0/8"], "[::ffff:10.0.0.5]:9776", false),
+            (&["10.0.0.0/8"], "[64:ff9b::a00:5]:9776", false),
+            (&["10.0.0.0/8"], "10.0.0.6:9776", true),
+            (&["10.0.0.0/8", "10.0.0.5"], "10.0.0.5:9776", true),
+            (&["10.0.0.5/32", "203.0.113.5", "2a00::5"], "203.0.113.5:9776", true),
+            (&["10.0.0.5/32", "203.0.113.5", "2a00::5"], "[2a00::5]:9776", true),
+            (&["0.0.0.0/0"], "10.0.0.5:9776", false),
+        ] {
+            let policy = policy(networks);
+            policy.deny_listener("127.0.0.1:8000".parse().unwrap(), is_here);
+            assert_eq!(policy.check(target.parse().unwrap()).is_ok(), is_open, "{target} by {networks:?}");
         }
     }
 

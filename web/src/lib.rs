@@ -40,7 +40,7 @@ pub use federate::{Kind, SampleSink, Teller, Uptimes};
 pub use rest::server_json::encode as server_json;
 pub use rest::v1::sd::target_file;
 pub use router::router;
-pub use secret::Secret;
+pub use secret::{AgentKey, Secret};
 pub use serve::{ServeLimits, Tls, serve, serve_tls};
 pub use settings::{Enrolment, Federation, Settings, SettingsError};
 pub use signature::{InvalidListKey, ListKey};

@@ -1,6 +1,7 @@
 //! Text that must never reach a log, an error message or a `Debug` line.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
@@ -22,6 +23,22 @@ impl Secret {
     /// The text itself. Every call is a place to look at in a review.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// The key that agents and exporters show, if there is one. It may change while requests are answered; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct AgentKey(Arc<RwLock<Option<Secret>>>);
+
+impl AgentKey {
+    /// The key as it is now.
+    pub fn get(&self) -> Option<Secret> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes another one, or none.
+    pub fn set(&self, key: Option<Secret>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
     }
 }
 

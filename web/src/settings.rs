@@ -8,7 +8,7 @@ use http::HeaderValue;
 use mect_fleet::{Network, Role, Rule, TargetPolicy, User};
 use tower_http::csrf::CsrfLayer;
 
-use crate::secret::Secret;
+use crate::secret::{AgentKey, Secret};
 use crate::signature::ListKey;
 
 /// HMAC-SHA-256 keys shorter than its output weaken it (RFC 7518, section 3.2).
@@ -91,7 +91,7 @@ pub struct Settings {
     /// Everyone may see `/status`: countries and services, and no server. Default false.
     pub status_page: bool,
     /// Key that agents and exporters show. Without one nobody can report or announce itself.
-    pub agent_key: Option<Secret>,
+    pub agent_key: AgentKey,
     /// What becomes of an exporter that announces itself. Default: it is refused.
     pub enrolment: Enrolment,
     /// Proxies in front of us: what they say of a client's address is believed. Default none.
@@ -131,7 +131,7 @@ impl Settings {
             list_key: None,
             open_docs: false,
             status_page: false,
-            agent_key: None,
+            agent_key: AgentKey::default(),
             enrolment: Enrolment::Off,
             trusted_proxies: Vec::new(),
             target_policy: Arc::default(),

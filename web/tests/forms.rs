@@ -87,8 +87,8 @@ async fn an_import_may_be_as_long_as_a_list_of_five_hundred() {
 
 #[tokio::test]
 async fn the_agent_key_is_shown_to_who_asks_for_it_and_the_audit_knows() {
-    let mut settings = settings();
-    settings.agent_key = Some(Secret::new("the key of all agents"));
+    let settings = settings();
+    settings.agent_key.set(Some(Secret::new("the key of all agents")));
     let site = Site::with(settings).await;
     let cookie = site.session("admin").await;
     let page = site.visit(&cookie, "/servers/add").await.text();

@@ -107,6 +107,13 @@ impl Config {
             if let Some(name) = list.access.as_ref().filter(|name| !self.has_access(name)) {
                 return Err(refuse_value("http_sd.access", name, format!("no [[access]] has the name `{name}`")));
             }
+            if let Some(name) = list.target_access.iter().find(|name| !self.has_access(name)) {
+                return Err(refuse_value(
+                    "http_sd.target_access",
+                    name,
+                    format!("no [[access]] has the name `{name}`"),
+                ));
+            }
         }
         self.check_receivers(path, text)?;
         for (access, place) in self.access.iter().zip(0..) {

@@ -19,6 +19,10 @@ pub struct HttpSd {
     /// the agent key is for exporters.
     #[serde(default)]
     pub access: Option<String>,
+    /// Accesses that its targets may name in their label `access`. By default none: who writes a list chooses addresses, and
+    /// would choose which of our credentials are shown there.
+    #[serde(default)]
+    pub target_access: Vec<String>,
     /// Credentials may travel unencrypted to it.
     #[serde(default)]
     pub insecure_credentials: bool,
@@ -75,7 +79,13 @@ mod tests {
     use super::*;
 
     fn endpoint(url: &str) -> Result<String, InvalidUrl> {
-        let list = HttpSd { url: url.into(), refresh_seconds: 60.0, access: None, insecure_credentials: false };
+        let list = HttpSd {
+            url: url.into(),
+            refresh_seconds: 60.0,
+            access: None,
+            target_access: Vec::new(),
+            insecure_credentials: false,
+        };
         list.endpoint().map(|endpoint| endpoint.to_string())
     }
 

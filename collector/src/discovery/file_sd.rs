@@ -143,7 +143,7 @@ pub fn read(path: &Path, policy: &TargetPolicy) -> Result<Vec<Candidate>, FileEr
     } else {
         serde_saphyr::from_str(&text).map_err(|yaml| error(yaml.to_string().replace("<input>", "line")))?
     };
-    groups::candidates(groups, policy).map_err(error)
+    groups::all(&groups, policy).map_err(error)
 }
 
 #[cfg(test)]

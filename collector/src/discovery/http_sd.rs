@@ -1,10 +1,11 @@
-//! Lists of targets by HTTP, as Prometheus' `http_sd` has it: a GET brings the whole list, each time anew. What cannot be
-//! used leaves the last good list in force, also over a restart.
+//! Lists of targets by HTTP, as Prometheus' `http_sd` has it: a GET brings the whole list, each time anew. An answer that
+//! cannot be used leaves the last good list in force, also over a restart; of a list with wrong targets the right ones count.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mect_fleet::collecting::DroppedTarget;
 use mect_fleet::shard::stable_hash;
 use mect_fleet::{Failure, FailureReason, ScrapeTarget, TargetGroup, TargetPolicy};
 use tokio::task::spawn_blocking;
@@ -24,12 +25,16 @@ pub struct Asker {
     refresh: Duration,
     fetcher: Fetcher,
     policy: Arc<TargetPolicy>,
+    /// What its targets may name for an access.
+    accesses: Arc<[String]>,
 }
 
 /// A good list.
 pub struct List {
     /// Its targets.
     pub candidates: Vec<Candidate>,
+    /// Those that cannot be used.
+    pub dropped: Vec<DroppedTarget>,
     /// As it came.
     text: String,
 }
@@ -61,7 +66,8 @@ impl Asker {
             ..ScrapeTarget::at(endpoint)
         };
         let fetcher = Fetcher::new(source, limits, refresh, accesses);
-        Ok(Self { name: config.name().to_owned(), refresh, fetcher, policy })
+        let accesses = config.target_access.clone().into();
+        Ok(Self { name: config.name().to_owned(), refresh, fetcher, policy, accesses })
     }
 
     /// The list for people.
@@ -80,20 +86,20 @@ impl Asker {
     /// Why the answer is no list, with the name of it.
     pub async fn ask(&self) -> Answer {
         let fetched = self.fetcher.fetch().await.map_err(|failure| format!("{}: {}", self.name, words(&failure)))?;
-        let policy = Arc::clone(&self.policy);
+        let (policy, accesses) = (Arc::clone(&self.policy), Arc::clone(&self.accesses));
         // A long list takes a while, in which others must not wait.
-        let read = spawn_blocking(move || read(fetched, &policy)).await;
+        let read = spawn_blocking(move || read(fetched, &policy, &accesses)).await;
         read.unwrap_or_else(|lost| Err(lost.to_string())).map_err(|problem| format!("{}: {problem}", self.name))
     }
 }
 
-fn read(fetched: Vec<u8>, policy: &TargetPolicy) -> Answer {
+fn read(fetched: Vec<u8>, policy: &TargetPolicy, accesses: &[String]) -> Answer {
     let text = String::from_utf8(fetched).map_err(|_| "the list is not UTF-8".to_owned())?;
     let groups = TargetGroup::from_json(&text).map_err(|error| format!("no list of target groups: {error}"))?;
-    let mut candidates = groups::candidates(groups, policy)?;
+    let (mut candidates, dropped) = groups::usable(&groups, policy, accesses)?;
     // Who serves the list does not decide that our credentials travel in the clear.
     candidates.iter_mut().for_each(|candidate| candidate.labels.insecure_credentials = false);
-    Ok(List { candidates, text })
+    Ok(List { candidates, dropped, text })
 }
 
 /// Why nothing came, for a person.
@@ -115,6 +121,7 @@ pub struct HttpSource {
     config: HttpSd,
     asker: Arc<Asker>,
     candidates: Vec<Candidate>,
+    dropped: Vec<DroppedTarget>,
     /// Where its last good content is kept over a restart.
     copy: PathBuf,
     /// A good answer came since the start.
@@ -139,7 +146,7 @@ impl HttpSource {
         let key = format!("{}\n{}", config.url, config.access.as_deref().unwrap_or_default());
         let copy = copies::path(data_dir, stable_hash(key.as_bytes()), "json");
         let (config, asker) = (config.clone(), Arc::new(asker));
-        Ok(Self { config, asker, candidates: Vec::new(), copy, is_fresh: false, problem: None })
+        Ok(Self { config, asker, candidates: Vec::new(), dropped: Vec::new(), copy, is_fresh: false, problem: None })
     }
 
     /// What the configuration says of it.
@@ -155,6 +162,11 @@ impl HttpSource {
     /// Its targets as it last named them.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
+    }
+
+    /// Targets that it last named and that cannot be used.
+    pub fn dropped(&self) -> &[DroppedTarget] {
+        &self.dropped
     }
 
     /// Why its last answer could not be used, with its name; `None` while it can.
@@ -178,11 +190,11 @@ impl HttpSource {
             tracing::info!(list = self.asker.name, "the target list can be used again");
         }
         let is_first = !std::mem::replace(&mut self.is_fresh, true);
-        let changed = self.candidates != list.candidates;
+        let changed = self.candidates != list.candidates || self.dropped != list.dropped;
         if is_first || changed {
             self.keep_copy(&list.text);
         }
-        self.candidates = list.candidates;
+        self.have(list);
         changed
     }
 
@@ -192,8 +204,22 @@ impl HttpSource {
     /// There is none, or it cannot be used.
     pub fn use_copy(&mut self) -> Result<(), String> {
         let bytes = std::fs::read(&self.copy).map_err(|error| error.to_string())?;
-        self.candidates = read(bytes, &self.asker.policy)?.candidates;
+        self.have(read(bytes, &self.asker.policy, &self.asker.accesses)?);
         Ok(())
+    }
+
+    fn have(&mut self, list: List) {
+        if let Some(first) = list.dropped.first().filter(|_| self.dropped != list.dropped) {
+            let (list, dropped) = (&self.asker.name, list.dropped.len());
+            tracing::warn!(
+                list,
+                dropped,
+                target = first.address,
+                reason = first.reason,
+                "targets of a list left aside"
+            );
+        }
+        (self.candidates, self.dropped) = (list.candidates, list.dropped);
     }
 
     fn keep_copy(&self, text: &str) {

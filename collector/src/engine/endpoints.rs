@@ -72,9 +72,10 @@ impl Shared {
         fallback: Option<Format>,
         kept: &mut Option<Connection>,
     ) -> Answer {
-        let started = Instant::now();
+        let (started, missed) = (Instant::now(), self.stalls.total());
         let page = self.scraper.scrape(target, fallback, kept).await;
         let duration = started.elapsed();
+        let page = page.map_err(|failure| self.stalls.excuse(failure, missed, duration, self.scraper.timeout()));
         self.metrics.scrape_duration.observe(duration.as_secs_f64());
         Answer { page, duration }
     }

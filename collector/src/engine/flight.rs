@@ -15,6 +15,7 @@ use crate::reading::Counters;
 use crate::scrape::{Connection, Page, Scraper};
 
 use super::endpoints::{self, Answer};
+use super::stalls::Stalls;
 use super::who::Who;
 
 /// What every scrape needs.
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) pages: Arc<Pages>,
     /// Somebody waits for a page: scrapes hand theirs on, whatever else is kept.
     pub(super) is_awaited: AtomicBool,
+    /// What the engine missed.
+    pub(super) stalls: Stalls,
 }
 
 /// What one scrape leaves for the next.

@@ -119,7 +119,7 @@ pub(super) fn web_settings(config: &Config, secret_key: Secret) -> anyhow::Resul
         external_labels: config.federation.external_labels.clone(),
     };
     settings.trusted_proxies = config.web.trusted_proxies.clone();
-    settings.agent_key.clone_from(&config.secrets.agent_api_key);
+    settings.agent_key.set(config.secrets.agent_api_key.clone());
     settings.enrolment = match config.web.enrolment {
         config::Enrolment::Off => Enrolment::Off,
         asked => Enrolment::On {

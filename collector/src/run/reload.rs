@@ -1,9 +1,10 @@
-//! Reads configuration and target files again, by `POST /-/reload` or SIGHUP.
+//! Reads configuration, target files and the agent key again, by `POST /-/reload` or SIGHUP.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use mect_fleet::collecting::{NotReloaded, Reload, Reloaded};
+use mect_web::AgentKey;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -22,11 +23,12 @@ pub(super) struct Reloader {
     in_force: Mutex<Source>,
     discovery: Reloads,
     accesses: Arc<Accesses>,
+    agent_key: AgentKey,
 }
 
 impl Reloader {
-    pub(super) fn new(source: Source, discovery: Reloads, accesses: Arc<Accesses>) -> Arc<Self> {
-        Arc::new(Self { in_force: Mutex::new(source), discovery, accesses })
+    pub(super) fn new(source: Source, discovery: Reloads, accesses: Arc<Accesses>, agent_key: AgentKey) -> Arc<Self> {
+        Arc::new(Self { in_force: Mutex::new(source), discovery, accesses, agent_key })
     }
 
     /// Reloads at every SIGHUP until `stop`.
@@ -51,7 +53,9 @@ impl Reloader {
         let path = in_force.path().map(ToOwned::to_owned);
         let read = spawn_blocking(move || Config::load(path.as_deref(), &Variables::of_process()?)).await;
         let config = read.map_err(|error| NotReloaded(error.to_string()))?.map_err(refused)?;
-        self.accesses.replace(&config.access).map_err(refused)?;
+        let agent_key = config.secrets.agent_api_key.as_ref();
+        self.accesses.replace(&config.access, agent_key).map_err(refused)?;
+        self.agent_key.set(agent_key.cloned());
         let again = self.discovery.reload(Again::of(&config)).await;
         let again = again.ok_or_else(|| NotReloaded("the collector is stopping".to_owned()))?;
         let changed = in_force.differing(&config.source);

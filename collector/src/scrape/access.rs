@@ -163,9 +163,13 @@ fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))
 }
 
+fn usual(agent_key: Option<&Secret>) -> Result<Access, ConfigError> {
+    Access::usual(agent_key).map_err(|error| ConfigError::at("environment: AGENT_API_KEY", format!("{error:#}")))
+}
+
 /// Every way to reach targets.
 pub struct Accesses {
-    usual: Arc<Access>,
+    usual: RwLock<Arc<Access>>,
     named: RwLock<Named>,
 }
 
@@ -192,18 +196,22 @@ impl Accesses {
     /// # Errors
     /// A file cannot be read or used.
     pub fn open(config: &[config::Access], agent_key: Option<&Secret>) -> Result<Arc<Self>, ConfigError> {
-        let usual = Access::usual(agent_key)
-            .map_err(|error| ConfigError::at("environment: AGENT_API_KEY", format!("{error:#}")))?;
-        Ok(Arc::new(Self { usual: Arc::new(usual), named: RwLock::new(Named::read(config)?) }))
+        let (usual, named) = (usual(agent_key)?, Named::read(config)?);
+        Ok(Arc::new(Self { usual: RwLock::new(Arc::new(usual)), named: RwLock::new(named) }))
     }
 
-    /// Takes other ways in the place of those that have a name, and reads all their files again.
+    /// Takes other ways in the place of those that have a name, and reads all their files again; and another agent key.
     ///
     /// # Errors
-    /// A file cannot be read or used; the old ways stay.
-    pub fn replace(&self, config: &[config::Access]) -> Result<(), ConfigError> {
-        let named = Named::read(config)?;
+    /// A file or the key cannot be read or used; the old ways stay.
+    pub fn replace(&self, config: &[config::Access], agent_key: Option<&Secret>) -> Result<(), ConfigError> {
+        let (usual, named) = (usual(agent_key)?, Named::read(config)?);
         *self.named.write().unwrap_or_else(PoisonError::into_inner) = named;
+        let mut in_force = self.usual.write().unwrap_or_else(PoisonError::into_inner);
+        // Connections by one that is the same stay.
+        if in_force.credentials != usual.credentials {
+            *in_force = Arc::new(usual);
+        }
         Ok(())
     }
 
@@ -217,7 +225,9 @@ impl Accesses {
     /// # Errors
     /// No way has that name: a fault of our configuration, which tells nothing of the server.
     pub(super) fn find(&self, name: Option<&str>) -> Result<Arc<Access>, Failure> {
-        let Some(name) = name else { return Ok(Arc::clone(&self.usual)) };
+        let Some(name) = name else {
+            return Ok(Arc::clone(&self.usual.read().unwrap_or_else(PoisonError::into_inner)));
+        };
         let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
         let unknown = || Failure::new(FailureReason::Local, format!("no [[access]] has the name `{name}`"));
         named.by_name.get(name).cloned().ok_or_else(unknown)

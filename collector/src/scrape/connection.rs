@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mect_fleet::{Failure, FailureReason, TargetPolicy};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -34,6 +36,10 @@ const MAX_HEADERS: usize = 64;
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 4;
 
+/// A kept connection on which nothing was said for so long is asked whether the peer is there: Go's clients do so, and
+/// routers on the way know it.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
 /// The body of a scrape's request.
 pub(super) type NoBody = http_body_util::Empty<Bytes>;
 
@@ -41,6 +47,10 @@ pub(super) type NoBody = http_body_util::Empty<Bytes>;
 pub struct Connection {
     socket: Socket,
     peer: SocketAddr,
+    /// By which way the peer was found to be who it should be.
+    access: Option<Arc<Access>>,
+    /// The kernel asks for the peer while nothing is said.
+    stays_alive: bool,
 }
 
 /// An exchange that brought nothing.
@@ -76,7 +86,12 @@ impl Connection {
                 Ok(Ok(socket)) => {
                     // Only a latency hint: a socket without it works as well.
                     let _ = socket.set_nodelay(true);
-                    return Ok(Self { socket: Socket::Clear(socket), peer: *address });
+                    return Ok(Self {
+                        socket: Socket::Clear(socket),
+                        peer: *address,
+                        access: None,
+                        stays_alive: false,
+                    });
                 }
                 Ok(Err(error)) => connect_failure(*address, &error),
                 Err(_elapsed) => Failure::new(FailureReason::ConnTimeout, format!("{address}: after {share:.1?}")),
@@ -86,6 +101,27 @@ impl Connection {
             }
         }
         Err(told.unwrap_or_else(|| Failure::new(FailureReason::Dns, "no address")))
+    }
+
+    /// The same connection, made by that way.
+    pub(super) fn by(self, access: &Arc<Access>) -> Self {
+        Self { access: Some(Arc::clone(access)), ..self }
+    }
+
+    /// True for one that was made by this very way. Once its files were read anew it is another: who was trusted by the old
+    /// ones is not shown what stands in the new ones.
+    pub(super) fn is_by(&self, access: &Arc<Access>) -> bool {
+        self.access.as_ref().is_some_and(|own| Arc::ptr_eq(own, access))
+    }
+
+    /// It is kept: firewalls on the way must not forget it, nor may a peer be gone without notice.
+    pub(super) fn stay_alive(mut self) -> Self {
+        if !std::mem::replace(&mut self.stays_alive, true) {
+            let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+            // Without it, a connection that was forgotten on the way costs one scrape its time.
+            let _ = SockRef::from(self.socket.tcp()).set_tcp_keepalive(&keep_alive);
+        }
+        self
     }
 
     /// The same connection, under TLS from now on.
@@ -122,7 +158,7 @@ impl Connection {
     where
         B: Body<Data = Bytes, Error = Infallible> + Unpin + 'static,
     {
-        let Self { socket, peer } = self;
+        let Self { socket, peer, access, stays_alive } = self;
         let lost = |error: &hyper::Error| Lost {
             failure: response_failure(error, budget),
             before_first_byte: !budget.any_read(),
@@ -154,7 +190,7 @@ impl Connection {
         // Bytes beyond the response belong to no exchange of ours.
         let is_clean = is_driven && parts.read_buf.is_empty();
         let socket = parts.io.into_inner().socket;
-        Ok((taken, (stays_open && is_clean).then_some(Self { socket, peer })))
+        Ok((taken, (stays_open && is_clean).then_some(Self { socket, peer, access, stays_alive })))
     }
 }
 

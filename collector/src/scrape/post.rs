@@ -99,7 +99,7 @@ impl Poster {
         stage: &Stage,
     ) -> Result<(Answer, Option<Connection>), Failure> {
         let access = self.accesses.find(self.to.access.as_deref())?;
-        if let Some(connection) = kept.filter(Connection::is_alive) {
+        if let Some(connection) = kept.filter(|kept| kept.is_by(&access) && kept.is_alive()) {
             match self.ask(&access, connection, headers, body.clone(), stage).await {
                 // Looks like the receiver's idle timeout, which is no fault; a fresh connection will tell.
                 Err(lost) if lost.before_first_byte => {}
@@ -129,7 +129,7 @@ impl Poster {
             Ok::<_, Failure>((Answer { status: head.status, headers: head.headers, body, is_withheld }, is_whole))
         };
         let ((answer, is_whole), connection) = connection.exchange(request, &budget, read).await?;
-        Ok((answer, connection.filter(|_| is_whole)))
+        Ok((answer, connection.filter(|_| is_whole).map(Connection::stay_alive)))
     }
 
     /// The request, and whether credentials are left out of it.

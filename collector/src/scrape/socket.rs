@@ -35,13 +35,17 @@ impl Socket {
         }
     }
 
-    /// True while the peer has neither closed it nor said anything unasked.
-    pub(super) fn is_alive(&self) -> bool {
-        let socket = match self {
+    /// What it runs over.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
             Self::Clear(socket) => socket,
             Self::Tls(stream) => stream.get_ref().0,
-        };
-        socket.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        }
+    }
+
+    /// True while the peer has neither closed it nor said anything unasked.
+    pub(super) fn is_alive(&self) -> bool {
+        self.tcp().try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

@@ -200,6 +200,34 @@ async fn a_kept_connection_is_taken_up_and_a_stale_one_replaced() {
     assert_eq!(connections.try_iter().count(), 2);
 }
 
+/// Who was trusted by what the files said before is not shown what they say now.
+#[tokio::test]
+async fn a_connection_is_kept_no_longer_than_the_way_by_which_it_was_made() {
+    let (seen, requests) = std::sync::mpsc::channel();
+    let host = host(move |socket| {
+        let (mut socket, seen) = (socket.try_clone()?, seen.clone());
+        std::thread::spawn(move || {
+            let mut number = 0;
+            while let Ok(request) = read_request(&mut socket) {
+                number += 1;
+                // The test may have ended.
+                let _ = seen.send((number, request));
+                let _ = socket.write_all(PAGE.as_bytes());
+            }
+        });
+        Ok(())
+    });
+    let scraper = scraper(limits(), true, None);
+    let mut kept = None;
+    for (key, number) in [("old", 1), ("old", 2), ("new", 1), ("new", 2), ("old", 1)] {
+        scraper.accesses.replace(&[], Some(&Secret::new(key))).unwrap();
+        scraper.scrape(&target(host), None, &mut kept).await.unwrap();
+        let (of_connection, request) = requests.recv().unwrap();
+        assert_eq!(of_connection, number, "of the connection with the key {key}");
+        assert!(request.contains(&format!("authorization: bearer {key}")), "{request}");
+    }
+}
+
 #[tokio::test]
 async fn the_key_is_shown_only_where_it_may_be_seen() {
     let (seen, requests) = std::sync::mpsc::channel();

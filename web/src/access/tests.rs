@@ -118,7 +118,7 @@ async fn site() -> Site {
     }
     let mut settings = Settings::new(Secret::new("0123456789abcdef0123456789abcdef")).unwrap();
     // Where agents may not call at all, nobody is asked for their key.
-    settings.agent_key = Some(Secret::new("the key of agents"));
+    settings.agent_key.set(Some(Secret::new("the key of agents")));
     settings.enrolment = Enrolment::On { needs_approval: true, insecure_credentials: false };
     let parts = Parts {
         fleet: Arc::new(Fleet::load(store.inventory.clone(), Vec::new()).await.unwrap()),

@@ -17,7 +17,7 @@ pub(crate) fn check(app: &App, path: &str, headers: &HeaderMap) -> Result<(), Er
         _ => app.settings.enrolment != Enrolment::Off,
     };
     // An operator who did not open the route is not asked for a key to it either.
-    let Some(key) = app.settings.agent_key.as_ref().filter(|_| is_open) else { return Err(Error::NotFound) };
+    let Some(key) = app.settings.agent_key.get().filter(|_| is_open) else { return Err(Error::NotFound) };
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, shown) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(shown)

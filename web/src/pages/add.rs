@@ -82,7 +82,7 @@ impl AddPage {
             ],
             list: String::new(),
             list_problem: None,
-            has_key: app.settings.agent_key.is_some(),
+            has_key: app.settings.agent_key.get().is_some(),
             key: None,
             enrolment: app.settings.enrolment != Enrolment::Off,
             waiting: super::waiting::count(&app.fleet.view()),
@@ -104,7 +104,7 @@ pub(crate) async fn show(
 
 /// `POST /servers/add/key`: the page with the agent key in what is to be pasted on the host. The audit says who saw it.
 pub(crate) async fn show_key(State(app): State<Shared>, identity: Identity) -> Result<Response, Error> {
-    let key = Some(app.settings.agent_key.clone().ok_or(Error::NotFound)?);
+    let key = Some(app.settings.agent_key.get().ok_or(Error::NotFound)?);
     let template = AddPage::new(&app, &identity, &Typed::default(), &Problems::new());
     let shown = page(StatusCode::OK, &AddPage { key, ..template })?;
     Ok((Extension(Change::new(KEY_SHOWN, "exporters")), shown).into_response())

@@ -25,8 +25,8 @@ async fn one() {
 
 #[tokio::test]
 async fn the_agent_key() {
-    let mut settings = settings();
-    settings.agent_key = Some(Secret::new("the-agents-key-of-this-test-0123456789"));
+    let settings = settings();
+    settings.agent_key.set(Some(Secret::new("the-agents-key-of-this-test-0123456789")));
     let site = Site::with(settings).await;
     let cookie = site.session("admin").await;
     shows("add-key-hidden", 200, async || site.visit(&cookie, "/servers/add").await).await;

@@ -53,7 +53,7 @@ fn answers(answer: impl Into<Vec<u8>>) -> SocketAddr {
 
 fn config(address: SocketAddr) -> HttpSd {
     let url = format!("http://{address}/targets?secret=hidden");
-    HttpSd { url, refresh_seconds: 60.0, access: None, insecure_credentials: false }
+    HttpSd { url, refresh_seconds: 60.0, access: None, target_access: vec!["edge".into()], insecure_credentials: false }
 }
 
 fn asker(config: &HttpSd) -> Asker {
@@ -113,11 +113,8 @@ async fn what_is_no_list_is_refused_with_its_reason() {
         (json(GOOD)[..json(GOOD).len() - 5].into(), "the answer broke off"),
         (json(r#"{"targets": []}"#), "no list of target groups"),
         (json(r#"[{"target": []}]"#), "unknown field `target`"),
-        (json(r#"[{"targets": ["nonsense"]}]"#), "group 1, target `nonsense`: needs a port"),
-        (
-            json(r#"[{"targets": ["127.0.0.1:9776"]}]"#),
-            "target `127.0.0.1:9776`: a loopback address is scraped only if",
-        ),
+        (json(r#"[{"targets": ["nonsense"]}]"#), "none of its targets can be used; `nonsense`: needs a port"),
+        (json(r#"[{"targets": ["127.0.0.1:9776"]}]"#), "`127.0.0.1:9776`: a loopback address is scraped only if"),
         (json(r#"[{"targets": ["169.254.169.254:80"]}]"#), "no exporter can be there"),
         (json(r#"[{"targets": ["a:1"], "labels": {"paid": "maybe"}}]"#), "label `paid`"),
         (many, "the list is too large"),
@@ -151,12 +148,51 @@ async fn a_list_that_drips_is_given_up() {
 }
 
 #[test]
+fn a_wrong_target_of_a_list_leaves_the_others_in_force() {
+    let text = r#"[{"targets": ["192.0.2.1:9776", "169.254.169.254:80", "x y:1", "192.0.2.2:9776"]},
+                   {"targets": ["192.0.2.3:9776"], "labels": {"paid": "maybe"}}, {"labels": {"paid": "maybe"}},
+                   {"targets": ["192.0.2.4:9776"]}]"#;
+    let home = tempfile::tempdir().unwrap();
+    let config = config(SocketAddr::from(([192, 0, 2, 9], 80)));
+    let accesses = Accesses::open(&[], None).unwrap();
+    let mut source = HttpSource::new(&config, &accesses, &Arc::default(), home.path()).unwrap();
+    let read = |text: &str| read(text.into(), &TargetPolicy::default(), &["edge".into()]);
+    assert!(source.take(read(text)));
+    let taken: Vec<_> = source.candidates().iter().map(|candidate| candidate.endpoint.authority()).collect();
+    assert_eq!(taken, ["192.0.2.1:9776", "192.0.2.2:9776", "192.0.2.4:9776"]);
+    let dropped: Vec<_> = source.dropped().iter().map(|target| (&*target.address, &*target.reason)).collect();
+    let [metadata, nonsense, labels, nobody] = dropped[..] else { panic!("{dropped:?}") };
+    assert!(metadata.0 == "169.254.169.254:80" && metadata.1.contains("no exporter can be there"), "{metadata:?}");
+    assert!(nonsense.0 == "x y:1" && labels.0 == "192.0.2.3:9776" && nobody.0.is_empty(), "{dropped:?}");
+    assert!(labels.1.contains("label `paid`") && nobody.1.contains("label `paid`"), "{dropped:?}");
+    assert_eq!(source.problem(), None);
+
+    assert!(!source.take(read(text)), "the same again");
+    assert!(!source.take(read(r#"[{"targets": ["nonsense"]}]"#)), "a list of nothing else is a mistake");
+    assert_eq!(source.candidates().len(), 3);
+    assert!(source.take(read(r#"[{"targets": ["192.0.2.1:9776", "192.0.2.2:9776", "192.0.2.4:9776"]}]"#)));
+    assert!(source.dropped().is_empty(), "who mended it sees that");
+}
+
+#[test]
+fn a_list_chooses_credentials_only_where_the_operator_says_so() {
+    let text = r#"[{"targets": ["192.0.2.1:9776"]}, {"targets": ["192.0.2.2:9776"], "labels": {"access": "edge"}},
+                   {"targets": ["192.0.2.3:9776"], "labels": {"access": "core"}}]"#;
+    for (allowed, taken) in [(&[][..], 1), (&["edge".to_owned()], 2), (&["edge".to_owned(), "core".to_owned()], 3)] {
+        let list = read(text.into(), &TargetPolicy::default(), allowed).ok().unwrap();
+        assert_eq!((list.candidates.len(), list.dropped.len()), (taken, 3 - taken), "{allowed:?}");
+        let mut reasons = list.dropped.iter().map(|target| &target.reason);
+        assert!(reasons.all(|reason| reason.contains("`target_access` in [[http_sd]]")), "{:?}", list.dropped);
+    }
+}
+
+#[test]
 fn the_last_good_list_stays_in_force_also_over_a_restart() {
     let home = tempfile::tempdir().unwrap();
     let config = config(SocketAddr::from(([192, 0, 2, 9], 80)));
     let accesses = Accesses::open(&[], None).unwrap();
     let source = || HttpSource::new(&config, &accesses, &Arc::default(), home.path()).unwrap();
-    let list = |text: &str| read(text.into(), &TargetPolicy::default());
+    let list = |text: &str| read(text.into(), &TargetPolicy::default(), &[]);
     let mut first = source();
     assert!(first.use_copy().is_err(), "nothing was said yet");
     assert!(first.take(list(GOOD)));
