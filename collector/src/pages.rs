@@ -142,6 +142,18 @@ impl Held {
         self.latest.at
     }
 
+    /// The URLs of its further endpoints.
+    pub fn further_urls(&self) -> impl Iterator<Item = &str> {
+        self.further().map(|(url, _)| url)
+    }
+
+    /// Goes through the series of a further endpoint, in page order.
+    pub fn visit_further(&self, url: &str, visitor: &mut dyn SeriesVisitor) {
+        if let Some((_, page)) = self.further().find(|(known, _)| *known == url) {
+            self.go_through(page, visitor);
+        }
+    }
+
     /// Goes through the series of its main endpoint, in page order.
     pub fn visit(&self, visitor: &mut dyn SeriesVisitor) {
         if let Ok(pages) = &self.latest.outcome {
@@ -183,15 +195,12 @@ impl Told for Pages {
 
     fn further(&self, server: ServerId) -> Vec<String> {
         let held = self.hold(server);
-        held.iter().flat_map(Held::further).map(|(url, _)| url.to_owned()).collect()
+        held.iter().flat_map(Held::further_urls).map(str::to_owned).collect()
     }
 
     fn visit_further(&self, server: ServerId, url: &str, visitor: &mut dyn SeriesVisitor) {
-        let held = self.hold(server);
-        if let Some(held) = &held
-            && let Some((_, page)) = held.further().find(|(known, _)| *known == url)
-        {
-            held.go_through(page, visitor);
+        if let Some(held) = self.hold(server) {
+            held.visit_further(url, visitor);
         }
     }
 

@@ -150,7 +150,7 @@ impl Telling {
         let page = held.map(|held| {
             let at = held.at();
             let mut sink = Tell { to: &self.receivers, seen: &mut self.seen, is_raw: true, at };
-            self.teller.page(server, at, &mut sink, |visitor| held.visit(visitor));
+            tell_pages(&self.teller, server, &held, &mut sink);
             (held, self.seen.digest())
         });
         if let Some((before, (held, digest))) = told
@@ -167,7 +167,7 @@ impl Telling {
         let at = at.max(Timestamp::from_millis(held.at().as_millis() + 1));
         let mut sink = End { to: &self.receivers, kept: &self.seen, is_raw: true, at };
         let server = (&*before.view, &*before.instance);
-        self.teller.page(server, held.at(), &mut sink, |visitor| held.visit(visitor));
+        tell_pages(&self.teller, server, held, &mut sink);
     }
 
     /// Ends all series of servers that nobody scrapes any more, and forgets those that another collector scrapes now.
@@ -207,6 +207,14 @@ impl Telling {
             let mut end = End { to: &self.receivers, kept: &self.seen, is_raw: false, at: now };
             end.sample((&name, Kind::Gauge), &labels, STALE, now);
         }
+    }
+}
+
+/// Tells what a server says itself, at all its endpoints.
+fn tell_pages(teller: &Teller, server: (&ServerView, &str), held: &Held, sink: &mut dyn SampleSink) {
+    teller.page(server, held.at(), sink, |visitor| held.visit(visitor));
+    for url in held.further_urls() {
+        teller.further_page((server.0, url), held.at(), sink, |visitor| held.visit_further(url, visitor));
     }
 }
 

@@ -6,13 +6,13 @@ use mect_fleet::collecting::{SeriesLabel, SeriesVisitor};
 use mect_fleet::store::History;
 use mect_fleet::{FleetView, ServerView, Timestamp};
 
-use super::aggregates;
 use super::derived::Derived;
 use super::narrowed::Narrowed;
 use super::origin::Origin;
 use super::raw::Raw;
 use super::selector::Selector;
 use super::sink::{Kind, Sink};
+use super::{address, aggregates};
 use crate::pages::strips::{Flips, Strips};
 
 /// Takes samples.
@@ -50,8 +50,8 @@ impl Teller {
         aggregates::tell(&mut Flat { to }, &self.everything, view, &self.job, now);
     }
 
-    /// Tells what we say of a server whose page is at `instance`, as of `now`. Its latest scrape found `samples`, if it
-    /// found a page.
+    /// Tells what we say of a server whose page is at `instance`, and of its further endpoints, as of `now`. Its latest
+    /// scrape found `samples`, if it found a page.
     pub fn server(
         &self,
         (view, instance): (&ServerView, &str),
@@ -65,6 +65,22 @@ impl Teller {
         let mut sink = Flat { to };
         let mut derived = Derived { sink: &mut sink, narrowed: &mut narrowed, origin: &origin, now };
         derived.tell(view, samples.map(|samples| (now, samples)), uptimes.0.as_deref());
+        for endpoint in view.standing.reading.iter().flat_map(|reading| &reading.endpoints) {
+            let origin = Origin::of_server(view, &address(&endpoint.url), &self.job);
+            let mut narrowed = Narrowed::to(&self.everything, &origin);
+            Derived { sink: &mut sink, narrowed: &mut narrowed, origin: &origin, now }.endpoint(view, endpoint);
+        }
+    }
+
+    /// Tells what a server says itself on the page of a further endpoint, at `url`, as [`page`](Self::page) does.
+    pub fn further_page(
+        &self,
+        (view, url): (&ServerView, &str),
+        now: Timestamp,
+        to: &mut dyn SampleSink,
+        visit: impl FnOnce(&mut dyn SeriesVisitor),
+    ) {
+        self.page((view, &address(url)), now, to, visit);
     }
 
     /// Tells what a server says itself on a page, which `visit` goes through; as of `now`.
