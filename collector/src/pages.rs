@@ -142,11 +142,6 @@ impl Held {
         self.latest.at
     }
 
-    /// The URLs of its further endpoints.
-    pub fn further_urls(&self) -> impl Iterator<Item = &str> {
-        self.further().map(|(url, _)| url)
-    }
-
     /// Goes through the series of a further endpoint, in page order.
     pub fn visit_further(&self, url: &str, visitor: &mut dyn SeriesVisitor) {
         if let Some((_, page)) = self.further().find(|(known, _)| *known == url) {
@@ -195,7 +190,7 @@ impl Told for Pages {
 
     fn further(&self, server: ServerId) -> Vec<String> {
         let held = self.hold(server);
-        held.iter().flat_map(Held::further_urls).map(str::to_owned).collect()
+        held.iter().flat_map(Held::further).map(|(url, _)| url.to_owned()).collect()
     }
 
     fn visit_further(&self, server: ServerId, url: &str, visitor: &mut dyn SeriesVisitor) {

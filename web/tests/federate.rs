@@ -14,7 +14,9 @@ use common::{Answer, Site, authorized, registration, settings};
 use flate2::read::GzDecoder;
 use http::{StatusCode, header};
 use mect_fleet::store::Registration;
-use mect_fleet::{Failure, FailureReason, Outcome, Place, Reading, Server, Service, ServiceReading, Timestamp};
+use mect_fleet::{
+    EndpointReading, Failure, FailureReason, Outcome, Place, Reading, Server, Service, ServiceReading, Timestamp,
+};
 use mect_web::Settings;
 
 /// Two servers: one in Germany that is well, and one in the Netherlands whose latest scrape failed.
@@ -264,6 +266,60 @@ async fn it_is_for_who_signed_in_whatever_else_is_open() {
     for path in ["/federate?match[]=up", "/api/v1/sd/prometheus", "/probe?server=srv-aaaaaaaa"] {
         site.get(path).await.is_problem(401, "Not authenticated");
     }
+}
+
+/// Three pages behind one port, of which one is lost: `up` of one must not stand for that of another.
+#[tokio::test]
+async fn pages_of_one_port_are_told_apart() {
+    let site = Site::with(settings()).await;
+    let servers = site.register(vec![registration("192.0.2.1", "de1")]).await;
+    let at = Timestamp::now() - Duration::from_secs(10);
+    let [wireguard, squid] = ["wg", "squid"].map(|name| format!("http://192.0.2.1:9776/{name}/metrics"));
+    let endpoint = |url: &str, failure: Option<Failure>| EndpointReading {
+        url: url.into(),
+        duration_ms: 3,
+        samples: u32::from(failure.is_none()),
+        failures: u32::from(failure.is_some()),
+        failure,
+    };
+    let lost = Failure::new(FailureReason::ConnRefused, "");
+    let endpoints = Box::new([endpoint(&wireguard, None), endpoint(&squid, Some(lost))]);
+    let Outcome::Up(reading) = reading() else { unreachable!() };
+    site.scrape(&servers[0], at, vec![Outcome::Up(Reading { endpoints, ..reading })]).await;
+    let collected = Collected::of(&servers).with(&servers[0], at, Ok("go_goroutines 7"));
+    let collected = collected.with_further(&servers[0], &wireguard, at, "go_goroutines 9");
+    let site = site.collecting(collected.with_further(&servers[0], &squid, at, "go_goroutines 1").collecting());
+    let token = site.token("viewer").await;
+    let answer = site.get_as(&token, &path(&["up", "go_goroutines"])).await.text();
+    let told = answer.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let instance = line.split("instance=\"").nth(1).unwrap().split('"').next().unwrap();
+        let (name, value) = (line.split('{').next().unwrap(), line.rsplit(' ').nth(1).unwrap());
+        format!("{name} {instance} {value}")
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "go_goroutines 192.0.2.1:9776 7",
+            "go_goroutines 192.0.2.1:9776/squid/metrics 1",
+            "go_goroutines 192.0.2.1:9776/wg/metrics 9",
+            "up 192.0.2.1:9776 1",
+            "up 192.0.2.1:9776/squid/metrics 0",
+            "up 192.0.2.1:9776/wg/metrics 1",
+        ]
+    );
+    let instances = ["192.0.2.1:9776", "192.0.2.1:9776/wg/metrics", "192.0.2.1:9776/squid/metrics"];
+    let targets = site.get_as(&token, "/api/v1/targets").await.json();
+    let active = targets["data"]["activeTargets"].as_array().unwrap();
+    assert!(
+        active.iter().zip(instances).all(|(target, instance)| target["labels"]["instance"] == instance),
+        "{targets}"
+    );
+    let groups = site.get_as(&token, "/api/v1/sd/prometheus").await.json();
+    let labels: Vec<_> = groups.as_array().unwrap().iter().map(|group| group["labels"]["instance"].as_str()).collect();
+    assert_eq!(labels, [None, Some(instances[1]), Some(instances[2])]);
+    assert!(groups.as_array().unwrap().iter().all(|group| group["targets"][0] == instances[0]), "{groups}");
 }
 
 #[tokio::test]

@@ -212,10 +212,10 @@ impl Telling {
 
 /// Tells what a server says itself, at all its endpoints.
 fn tell_pages(teller: &Teller, server: (&ServerView, &str), held: &Held, sink: &mut dyn SampleSink) {
-    teller.page(server, held.at(), sink, |visitor| held.visit(visitor));
-    for url in held.further_urls() {
-        teller.further_page((server.0, url), held.at(), sink, |visitor| held.visit_further(url, visitor));
-    }
+    teller.pages(server, held.at(), sink, |url, visitor| match url {
+        None => held.visit(visitor),
+        Some(url) => held.visit_further(url, visitor),
+    });
 }
 
 impl Instances {

@@ -33,7 +33,7 @@ fn prometheus_and_victoria_metrics_hold_what_federate_shows() {
     let (prometheus, victoria) =
         (Prometheus::receiver(home.path(), &one), VictoriaMetrics::start(home.path(), &other, None));
     let _simulation = simulate(SERVERS, &home.path().join("targets.json"));
-    let further = further_endpoint(&home);
+    let further = further_endpoints(&home);
     let collector = home.start();
     let is_same = |database: &Promql, name: &str| {
         let before = federated(&collector);
@@ -55,9 +55,12 @@ fn prometheus_and_victoria_metrics_hold_what_federate_shows() {
         let found = eventually(&format!("the same series at {name}"), || is_same(database, name));
         assert!(found.keys().any(|series| series.starts_with("node_cpu_seconds_total{")));
         assert!(found.keys().any(|series| series.starts_with("vpn_server_uptime_ratio{")));
-        let instance = format!("instance=\"{}\"", further.authority());
-        for name in ["up", "node_load1"] {
-            assert!(found.keys().any(|series| series.starts_with(&format!("{name}{{")) && series.contains(&instance)));
+        for path in ["", "/other"] {
+            let instance = format!("instance=\"{}{path}\"", further.authority());
+            for name in ["up", "node_load1"] {
+                let is_so = |series: &String| series.starts_with(&format!("{name}{{")) && series.contains(&instance);
+                assert!(found.keys().any(is_so), "{name} of {instance}");
+            }
         }
         let active = |database: &Promql| database.number("vpn_fleet_servers{state=\"active\"}");
         eventually("the servers in sum", || (active(database)? == SERVERS as f64).then_some(()));
@@ -69,14 +72,15 @@ fn prometheus_and_victoria_metrics_hold_what_federate_shows() {
     assert_eq!(victoria.complaints(), [""; 0]);
 }
 
-/// A further endpoint of the first server, which `further.json` names.
-fn further_endpoint(home: &Home) -> PageServer {
+/// Two further endpoints of the first server at one port, which `further.json` names.
+fn further_endpoints(home: &Home) -> PageServer {
     let groups = std::fs::read(home.path().join("targets.json")).unwrap();
     let groups: serde_json::Value = serde_json::from_slice(&groups).unwrap();
     let first: SocketAddrV4 = groups[0]["targets"][0].as_str().unwrap().parse().unwrap();
     let server = PageServer::start(*first.ip());
-    let group = serde_json::json!([{ "targets": [server.authority()] }]);
-    std::fs::write(home.path().join("further.json"), group.to_string()).unwrap();
+    let at = [server.authority()];
+    let groups = serde_json::json!([{"targets": at}, {"targets": at, "labels": {"__metrics_path__": "/other"}}]);
+    std::fs::write(home.path().join("further.json"), groups.to_string()).unwrap();
     server
 }
 

@@ -12,7 +12,7 @@ use super::origin::Origin;
 use super::raw::Raw;
 use super::selector::Selector;
 use super::sink::{Kind, Sink};
-use super::{address, aggregates};
+use super::{aggregates, further_endpoints};
 use crate::pages::strips::{Flips, Strips};
 
 /// Takes samples.
@@ -65,35 +65,28 @@ impl Teller {
         let mut sink = Flat { to };
         let mut derived = Derived { sink: &mut sink, narrowed: &mut narrowed, origin: &origin, now };
         derived.tell(view, samples.map(|samples| (now, samples)), uptimes.0.as_deref());
-        for endpoint in view.standing.reading.iter().flat_map(|reading| &reading.endpoints) {
-            let origin = Origin::of_server(view, &address(&endpoint.url), &self.job);
+        for (endpoint, instance) in further_endpoints(view, instance) {
+            let origin = Origin::of_server(view, instance, &self.job);
             let mut narrowed = Narrowed::to(&self.everything, &origin);
             Derived { sink: &mut sink, narrowed: &mut narrowed, origin: &origin, now }.endpoint(view, endpoint);
         }
     }
 
-    /// Tells what a server says itself on the page of a further endpoint, at `url`, as [`page`](Self::page) does.
-    pub fn further_page(
-        &self,
-        (view, url): (&ServerView, &str),
-        now: Timestamp,
-        to: &mut dyn SampleSink,
-        visit: impl FnOnce(&mut dyn SeriesVisitor),
-    ) {
-        self.page((view, &address(url)), now, to, visit);
-    }
-
-    /// Tells what a server says itself on a page, which `visit` goes through; as of `now`.
-    pub fn page(
+    /// Tells what a server says itself, on the page at `instance` and on those of its further endpoints; as of `now`.
+    /// `visit` goes through the page of the main endpoint, or through that of the further one at a URL.
+    pub fn pages(
         &self,
         (view, instance): (&ServerView, &str),
         now: Timestamp,
         to: &mut dyn SampleSink,
-        visit: impl FnOnce(&mut dyn SeriesVisitor),
+        visit: impl Fn(Option<&str>, &mut dyn SeriesVisitor),
     ) {
-        let origin = Origin::of_server(view, instance, &self.job);
-        let mut narrowed = Narrowed::to(&self.everything, &origin);
-        visit(&mut Raw::new(&mut Flat { to }, &mut narrowed, &origin, now));
+        let further = further_endpoints(view, instance).map(|(endpoint, instance)| (Some(&*endpoint.url), instance));
+        for (url, instance) in std::iter::once((None, instance)).chain(further) {
+            let origin = Origin::of_server(view, instance, &self.job);
+            let mut narrowed = Narrowed::to(&self.everything, &origin);
+            visit(url, &mut Raw::new(&mut Flat { to }, &mut narrowed, &origin, now));
+        }
     }
 }
 

@@ -8,12 +8,12 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{Uri, header};
 use mect_fleet::collecting::{ActiveTarget, TargetsSnapshot};
+use mect_fleet::instance::{self, address};
 use mect_fleet::shard::stable_hash;
 use mect_fleet::{FleetView, ServerId, ServerView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::targets::address;
 use crate::app::Shared;
 use crate::error::Error;
 use crate::rest::params::Params;
@@ -70,7 +70,8 @@ impl Part {
 pub(crate) struct Group {
     /// `host:port`, always one.
     targets: [String; 1],
-    /// `__scheme__`, `__metrics_path__` and `__meta_vpn_*`; relabelling keeps what it names.
+    /// `__scheme__`, `__metrics_path__` and `__meta_vpn_*`; relabelling keeps what it names. Also `instance`, where an
+    /// earlier target of the server is at the same host and port.
     #[schema(value_type = BTreeMap<String, String>)]
     labels: BTreeMap<Cow<'static, str>, String>,
 }
@@ -106,8 +107,15 @@ fn groups(view: &FleetView, targets: &TargetsSnapshot, part: Part) -> Vec<Group>
     found.sort_unstable_by_key(|target| target.server);
     let groups = |target: &&ActiveTarget| {
         let view = view.by_id(target.server)?;
-        let group = |url: &str| Group { targets: [address(url)], labels: labels(view, url) };
-        Some(target.urls().map(group).collect::<Vec<_>>())
+        let group = |(place, url): (usize, &str)| {
+            let (address, instance) = (address(url), instance::of(url, target.urls().take(place)));
+            let mut labels = labels(view, url);
+            if instance != address {
+                labels.insert("instance".into(), instance.to_owned());
+            }
+            Group { targets: [address.to_owned()], labels }
+        };
+        Some(target.urls().enumerate().map(group).collect::<Vec<_>>())
     };
     found.iter().filter_map(groups).flatten().collect()
 }
