@@ -160,6 +160,8 @@ async fn what_is_judged_and_wanted_is_told() {
         (&format!("vpn_server_state{{state=\"down\",{german}"), "0"),
         (&format!("vpn_server_intent{{intent=\"enabled\",{german}"), "1"),
         (&format!("vpn_server_intent{{intent=\"draining\",{german}"), "0"),
+        (&format!("vpn_server_intent{{intent=\"approved\",{german}"), "1"),
+        (&format!("vpn_server_monitored{{{german}"), "1"),
         (&format!("vpn_server_score{{{german}"), "0.25"),
         (&format!("vpn_server_sessions{{{german}"), "7"),
         (&format!("vpn_server_service_active{{service=\"wg\",{german}"), "1"),
@@ -322,6 +324,29 @@ async fn pages_of_one_port_are_told_apart() {
     assert!(groups.as_array().unwrap().iter().all(|group| group["targets"][0] == instances[0]), "{groups}");
 }
 
+/// Nobody shall be woken for it.
+#[tokio::test]
+async fn a_server_that_nobody_scrapes_or_let_in_is_told_apart() {
+    let site = Site::with(settings()).await;
+    let waits = Registration { awaits_approval: true, ..registration("192.0.2.3", "waits") };
+    let servers = site.register(vec![registration("192.0.2.1", "de1"), registration("192.0.2.2", "gone"), waits]).await;
+    let token = site.token("viewer").await;
+    let lines = async |selector: &str| -> Vec<String> {
+        let page = site.get_as(&token, &path(&[selector])).await.text();
+        page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    let selector = "{__name__=~\"vpn_server_monitored|vpn_server_intent\",intent=~\"|approved\"}";
+    let told = async |server: &Server| {
+        let lines = lines(selector).await;
+        let of_server = lines.iter().filter(|line| line.contains(&server.id.to_string()));
+        of_server.map(|line| line.rsplit(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    site.fleet.set_monitored(&[servers[0].id, servers[2].id].into(), Timestamp::now());
+    assert_eq!(told(&servers[0]).await, ["1", "1"], "approved, monitored");
+    assert_eq!(told(&servers[1]).await, ["1", "0"]);
+    assert_eq!(told(&servers[2]).await, ["0", "1"]);
+}
+
 #[tokio::test]
 async fn what_is_old_is_not_told() {
     let two = two(settings()).await;
@@ -335,6 +360,6 @@ async fn what_is_old_is_not_told() {
     let id = servers[0].id;
     let lines = two.lines(&format!("{{server_id=\"{id}\"}}")).await;
     let names: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-    let expected = ["vpn_server_info", "vpn_server_intent", "vpn_server_last_success_timestamp_seconds"];
+    let expected = ["info", "intent", "last_success_timestamp_seconds", "monitored"].map(|n| format!("vpn_server_{n}"));
     assert_eq!(names, expected.map(|name| format!("{name} gauge")), "{lines:#?}");
 }

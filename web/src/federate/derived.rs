@@ -65,11 +65,15 @@ impl Derived<'_, '_> {
         ];
         let info = info.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value.as_str())));
         self.gauge("vpn_server_info", &info, 1.0, now);
-        for (intent, holds) in
-            [("enabled", server.enabled), ("draining", view.draining), ("maintenance", view.in_maintenance)]
-        {
+        for (intent, holds) in [
+            ("enabled", server.enabled),
+            ("approved", !server.awaits_approval),
+            ("draining", view.draining),
+            ("maintenance", view.in_maintenance),
+        ] {
             self.gauge("vpn_server_intent", &[label("intent", intent)], truth(holds), now);
         }
+        self.gauge("vpn_server_monitored", &[], truth(view.monitored), now);
         if let Some(at) = view.standing.last_heartbeat {
             let seconds = at.as_millis() as f64 / 1000.0;
             self.gauge("vpn_server_last_success_timestamp_seconds", &[], seconds, now);
