@@ -345,6 +345,13 @@ async fn a_server_that_nobody_scrapes_or_let_in_is_told_apart() {
     assert_eq!(told(&servers[0]).await, ["1", "1"], "approved, monitored");
     assert_eq!(told(&servers[1]).await, ["1", "0"]);
     assert_eq!(told(&servers[2]).await, ["0", "1"]);
+
+    // A target that went leaves an old scrape behind, which is nobody's fault.
+    site.scrape(&servers[1], Timestamp::now() - Duration::from_secs(86_400), vec![reading()]).await;
+    site.fleet.set_interval(Duration::from_secs(120));
+    site.fleet.publish(Timestamp::now());
+    let stale = lines("vpn_fleet_stale_servers").await;
+    assert!(stale.len() == 1 && stale[0].contains("} 0 "), "{stale:?}");
 }
 
 #[tokio::test]
