@@ -354,6 +354,30 @@ async fn a_server_that_nobody_scrapes_or_let_in_is_told_apart() {
     assert!(stale.len() == 1 && stale[0].contains("} 0 "), "{stale:?}");
 }
 
+/// Four that idle, and one of 10 Gbit/s that does not say so.
+#[tokio::test]
+async fn a_server_is_full_at_most_in_sums_too() {
+    let site = Site::with(settings()).await;
+    let servers =
+        site.register((1..=5).map(|n| registration(&format!("192.0.2.{n}"), &format!("de{n}"))).collect()).await;
+    let now = Timestamp::now() - Duration::from_secs(10);
+    for server in &servers {
+        let net = if server.ip == "192.0.2.5" { 6.0 } else { 0.1 };
+        let reading = Reading { cpu: Some(0.1), ram: Some(0.05), net: Some(net), ..Reading::default() };
+        site.scrape(server, now, vec![Outcome::Up(reading)]).await;
+    }
+    let token = site.token("viewer").await;
+    let value = async |selector: &str| -> f64 {
+        let page = site.get_as(&token, &path(&[selector])).await.text();
+        let values = page.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit(' ').nth(1).unwrap());
+        values.map(|value| value.parse::<f64>().unwrap()).sum()
+    };
+    let mean = value("vpn_server_load_ratio").await / 5.0;
+    for sum in ["vpn_country_load_ratio", "vpn_fleet_load_ratio"] {
+        assert!((value(sum).await - mean).abs() < 1e-6 && (mean - 0.28).abs() < 1e-6, "{sum}, {mean}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_old_is_not_told() {
     let two = two(settings()).await;
