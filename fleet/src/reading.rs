@@ -149,7 +149,9 @@ impl Reading {
     /// CPU and network are rates and need two scrapes; a load from memory alone would rank a fresh server too well.
     pub fn load(&self) -> Option<f32> {
         let (cpu, ram) = (self.cpu?, self.ram?);
-        Some(cpu.max(ram).max(self.net.unwrap_or(0.0)).clamp(0.0, 1.0))
+        let load = cpu.max(ram).max(self.net.unwrap_or(0.0));
+        // A share of nothing is not known.
+        load.is_finite().then_some(load.clamp(0.0, 1.0))
     }
 
     /// The kinds of service on the page, in the order of [`Service::ALL`], each with whether one of its units is active.
@@ -209,6 +211,8 @@ mod tests {
         assert_eq!(reading.load(), Some(0.9));
         reading.net = Some(6.0);
         assert_eq!(reading.load(), Some(1.0));
+        reading.net = Some(f32::INFINITY);
+        assert_eq!(reading.load(), None);
     }
 
     #[test]
