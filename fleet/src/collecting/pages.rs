@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 /// Keeps what every server's latest scrape found.
 ///
 /// A page goes when a later scrape of its server fails, and when its target goes: what is here is what the server says
-/// now.
+/// now. A fault of the collector's own says nothing of the server: its page stays.
 pub trait Pages: Send + Sync {
     /// Goes through the series of the page of a server's main endpoint, in page order. Nothing happens when there is none, or when only the
     /// pages that somebody asked for are kept.
