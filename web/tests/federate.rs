@@ -379,6 +379,34 @@ async fn a_server_is_full_at_most_in_sums_too() {
 }
 
 #[tokio::test]
+async fn a_fault_of_our_own_is_not_the_servers() {
+    let site = Site::with(settings()).await;
+    let servers = site.register(vec![registration("192.0.2.1", "de1")]).await;
+    let local = Outcome::Failed(Failure::new(FailureReason::Local, "no descriptor"));
+    site.scrape(&servers[0], Timestamp::now() - Duration::from_secs(150), vec![reading(), local]).await;
+    let site = site.collecting(Collected::of(&servers).collecting());
+    let token = site.token("viewer").await;
+    let up = site.get_as(&token, &path(&["up"])).await.text();
+    assert!(up.contains("} 1 "), "{up}");
+    let targets = site.get_as(&token, "/api/v1/targets").await.json();
+    let target = &targets["data"]["activeTargets"][0];
+    assert_eq!((&target["health"], &target["lastError"]), (&"up".into(), &"".into()), "{target}");
+    assert!(target["warning"].as_str().unwrap().starts_with("not scraped: "), "{target}");
+}
+
+#[tokio::test]
+async fn an_agent_that_reports_has_no_samples() {
+    let site = Site::with(settings()).await;
+    let pushed = Registration { pushed: true, ..registration("192.0.2.1", "de1") };
+    let servers = site.register(vec![pushed]).await;
+    let silent = Outcome::Failed(Failure::new(FailureReason::Silent, ""));
+    site.scrape(&servers[0], Timestamp::now() - Duration::from_secs(150), vec![reading(), silent]).await;
+    let token = site.token("viewer").await;
+    let told = site.get_as(&token, &path(&["{__name__=~\"up|scrape_.*\"}"])).await.text();
+    assert!(told.contains("\nup{") && told.contains("} 0 ") && !told.contains("samples_scraped"), "{told}");
+}
+
+#[tokio::test]
 async fn what_is_old_is_not_told() {
     let two = two(settings()).await;
     let servers = two.site.register(vec![registration("192.0.2.9", "old")]).await;

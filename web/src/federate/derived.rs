@@ -88,6 +88,10 @@ impl Derived<'_, '_> {
         let is_up = standing.last_heartbeat == Some(at);
         self.gauge("up", &[], truth(is_up), at);
         self.gauge("scrape_duration_seconds", &[], f64::from(standing.last_duration_ms) / 1000.0, at);
+        // An agent that reports by itself has no page.
+        if view.server.pushed && view.server.target.is_none() {
+            return;
+        }
         // Of the page that is kept now, which may be newer than the view.
         match samples.filter(|(of, _)| self.is_fresh(*of)) {
             Some((of, samples)) => self.gauge("scrape_samples_scraped", &[], f64::from(samples), of),

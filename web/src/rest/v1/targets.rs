@@ -9,7 +9,7 @@ use axum::extract::State;
 use http::Uri;
 use mect_fleet::collecting::{ActiveTarget, DroppedTarget, TargetsSnapshot};
 use mect_fleet::instance::{self, address};
-use mect_fleet::{FleetView, ServerId, ServerView, Timestamp};
+use mect_fleet::{Failure, FleetView, ServerId, ServerView, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -61,13 +61,14 @@ pub(crate) struct Active {
     global_url: String,
     /// Empty when the latest scrape worked.
     last_error: String,
-    /// What is odd although it works: another target is the same host. Empty when nothing is.
+    /// What is odd although it works: another target is the same host, or the latest scrape could not be made here. Empty when
+    /// nothing is.
     warning: String,
     /// Start of the latest scrape; the year 1 when there was none, as Prometheus says.
     last_scrape: String,
     /// Seconds.
     last_scrape_duration: f64,
-    /// `up`, `down` or `unknown`: what the latest scrape says, without memory.
+    /// `up`, `down` or `unknown`: what the latest scrape that could be made says, without memory.
     health: &'static str,
     #[schema(example = "2m")]
     scrape_interval: String,
@@ -158,6 +159,8 @@ fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job
     let known = view.by_id(target.server).map(AsRef::as_ref);
     let standing = known.map(|view| &view.standing);
     let failure = standing.and_then(|standing| standing.last_failure.as_ref());
+    // A fault of our own tells nothing of the server, whose health is that of the scrape before; as `up` on /federate.
+    let (ours, failure) = (failure.filter(|f| f.reason.is_local()), failure.filter(|f| !f.reason.is_local()));
     let last_scrape = standing.and_then(|standing| standing.last_scrape);
     Active {
         discovered_labels: BTreeMap::from([("__address__", address(&url).to_owned()), ("job", job.to_owned())]),
@@ -166,17 +169,22 @@ fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job
         global_url: url.clone(),
         scrape_url: url,
         last_error: failure.map(ToString::to_string).unwrap_or_default(),
-        warning: known.and_then(|known| twins::warning(view, known)).unwrap_or_default(),
+        warning: warning(known.and_then(|known| twins::warning(view, known)), ours),
         last_scrape: instant(last_scrape),
         last_scrape_duration: standing.map_or(0.0, |standing| f64::from(standing.last_duration_ms) / 1000.0),
-        health: match (last_scrape, failure) {
+        health: match (last_scrape, standing.and_then(|standing| standing.last_heartbeat)) {
             (None, _) => "unknown",
-            (Some(_), None) => "up",
-            (Some(_), Some(_)) => "down",
+            (at, heartbeat) if at == heartbeat => "up",
+            _ => "down",
         },
         scrape_interval: duration(targets.interval),
         scrape_timeout: duration(targets.timeout),
     }
+}
+
+fn warning(twins: Option<String>, ours: Option<&Failure>) -> String {
+    let ours = ours.map(|failure| format!("not scraped: {failure}"));
+    twins.into_iter().chain(ours).collect::<Vec<_>>().join("; ")
 }
 
 fn labels(view: &ServerView, instance: &str, job: &str) -> BTreeMap<&'static str, String> {
