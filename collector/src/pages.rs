@@ -233,6 +233,17 @@ impl Told for Pages {
         }
     }
 
+    fn further_page(&self, server: ServerId, url: &str) -> Option<(Timestamp, ServerPage)> {
+        let latest = self.find(server)?;
+        let pages = latest.outcome.as_ref().ok()?;
+        let (_, packed) = pages.further.iter().find(|(known, _)| **known == *url)?;
+        let bytes = packed.unpack();
+        let samples = parse::page(&bytes, packed.format, &self.limits).map_or(0, |page| page.samples().len());
+        let is_openmetrics = packed.format == Format::OpenMetrics;
+        let samples = u32::try_from(samples).unwrap_or(u32::MAX);
+        Some((latest.at, ServerPage { samples, is_openmetrics, text: String::from_utf8(bytes).unwrap_or_default() }))
+    }
+
     fn latest(&self, server: ServerId) -> Option<LatestScrape> {
         let latest = self.find(server)?;
         if let Some(Missed { at, duration_ms, failure }) = latest.missed.clone() {

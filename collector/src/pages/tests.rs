@@ -78,6 +78,16 @@ fn a_page_stays_until_a_scrape_fails_or_its_target_goes() {
 }
 
 #[test]
+fn the_page_of_a_further_endpoint_is_given_too() {
+    let pages = Pages::new(true, parse::Limits::default());
+    let further = Box::new([("http://a:1/".into(), packed("b 1\nc 2\n", None))]);
+    pages.put(&up(id(1), 1), Some(PackedPages { further, ..packed("a 1\n", None).into() }));
+    let page = ServerPage { samples: 2, is_openmetrics: false, text: "b 1\nc 2\n".into() };
+    assert_eq!(pages.further_page(id(1), "http://a:1/"), Some((Timestamp::from_secs(1), page)));
+    assert_eq!(pages.further_page(id(1), "http://a:2/"), None);
+}
+
+#[test]
 fn a_fault_of_our_own_takes_no_page_away() {
     let pages = Pages::new(true, parse::Limits::default());
     pages.put(&up(id(1), 2), Some(packed("a 2\n", None).into()));

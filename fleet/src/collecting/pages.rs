@@ -23,7 +23,12 @@ pub trait Pages: Send + Sync {
     /// The same as [`visit`](Self::visit) for the page of such an endpoint.
     fn visit_further(&self, _server: ServerId, _url: &str, _visitor: &mut dyn SeriesVisitor) {}
 
-    /// What the latest scrape of a server found; `None` when that is not kept.
+    /// The page of such an endpoint, with the start of its scrape; `None` when it is not kept. Unpacks it.
+    fn further_page(&self, _server: ServerId, _url: &str) -> Option<(Timestamp, ServerPage)> {
+        None
+    }
+
+    /// What the latest scrape of a server found; `None` when that is not kept. Unpacks its page.
     fn latest(&self, server: ServerId) -> Option<LatestScrape>;
 
     /// When a server's page was scraped, and how many samples it has; `None` when there is none. Reads nothing of it.

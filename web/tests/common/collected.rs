@@ -93,6 +93,11 @@ impl Pages for Collected {
         go_through(*at, page, visitor);
     }
 
+    fn further_page(&self, server: ServerId, url: &str) -> Option<(Timestamp, ServerPage)> {
+        let (at, text) = self.further.get(&(server, url.to_owned())).cloned()?;
+        Some((at, ServerPage { samples: 0, is_openmetrics: false, text }))
+    }
+
     fn latest(&self, server: ServerId) -> Option<LatestScrape> {
         let (at, outcome) = self.pages.lock().unwrap().get(&server).cloned()?;
         let page = |text: String| ServerPage { samples: text.lines().count() as u32, is_openmetrics: false, text };
