@@ -79,12 +79,14 @@ pub(crate) struct Group {
 /// Targets for Prometheus' HTTP service discovery.
 #[utoipa::path(
     get, path = "/api/v1/sd/prometheus", tag = "machinery", operation_id = "discover_targets", params(ShardParams),
-    responses((status = 200, description = "Every target that is scraped; servers that agents report have none", body = [Group]))
+    responses(
+        (status = 200, description = "Every target that is scraped; servers that agents report have none", body = [Group]),
+        (status = 400, description = "A parameter is unknown, wrong, or given without the other"),
+    )
 )]
 pub(crate) async fn prometheus(State(app): State<Shared>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri)?;
-    let part = Part::take(&mut params)?;
-    params.finish()?;
+    let part = Part::take(&mut params).and_then(|part| params.finish().map(|()| part)).map_err(malformed)?;
     let (view, targets) = (app.fleet.view(), app.collecting.targets.clone());
     let made = tokio::task::spawn_blocking(move || {
         let targets = targets.map(|targets| targets.snapshot()).unwrap_or_default();
@@ -93,6 +95,14 @@ pub(crate) async fn prometheus(State(app): State<Shared>, uri: Uri) -> Result<Re
     let json = made.await.map_err(|error| Error::Internal(Box::new(error)))?;
     let json = json.map_err(|error| Error::Internal(Box::new(error)))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+/// A question that is wrong is none: whoever asks must not take the answer for a part of the fleet.
+fn malformed(error: Error) -> Error {
+    match error {
+        Error::Invalid(detail) => Error::Malformed(detail),
+        error => error,
+    }
 }
 
 /// The whole answer as a file for Prometheus' `file_sd_configs`.
