@@ -184,9 +184,9 @@ impl Sender {
 
     /// Nothing of a request is left.
     async fn finish(&mut self, sending: Sending) {
-        let Sending { request, taken, why, .. } = sending;
+        let Sending { request, taken, why, is_divided, .. } = sending;
         let lost = u64::from(request.records).saturating_sub(taken);
-        self.is_in_vain = taken == 0;
+        self.is_in_vain = taken == 0 && (is_divided || self.is_in_vain);
         let receiver = Arc::clone(&self.receiver);
         if let Err(error) = spawn_blocking(move || receiver.done(&request, taken)).await {
             tracing::error!(receiver = self.receiver.name(), %error, "a queue failed");
