@@ -16,6 +16,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::pages::Pages;
+
 mod redis;
 mod remote_write;
 
@@ -201,9 +203,11 @@ impl Metrics {
     }
 }
 
-/// What is looked up when `/metrics` is read: servers by health, the size of the data directory, and the spool.
+/// What is looked up when `/metrics` is read: servers by health, pages without room, the size of the data directory, and the
+/// spool.
 struct OnDemand {
     fleet: Arc<Fleet>,
+    pages: Arc<Pages>,
     data_dir: PathBuf,
     spool: Option<Arc<Spool>>,
 }
@@ -222,6 +226,9 @@ impl Collector for OnDemand {
             let count = ConstGauge::new(view.count(health) as i64);
             count.encode(servers.encode_family(&[("health", health.name())])?)?;
         }
+        let help = "Servers whose latest page is not kept for /federate, because it is large and there is no room";
+        let not_kept = encoder.encode_descriptor("mect_pages_not_kept", help, None, MetricType::Gauge)?;
+        ConstGauge::new(self.pages.not_kept() as i64).encode(not_kept)?;
         let help = "Size of the data directory";
         let size = encoder.encode_descriptor("mect_store", help, Some(&Unit::Bytes), MetricType::Gauge)?;
         ConstGauge::new(directory_bytes(&self.data_dir) as i64).encode(size)?;
@@ -254,6 +261,12 @@ fn directory_bytes(directory: &Path) -> u64 {
 }
 
 /// Registers what is looked up on demand.
-pub fn register_on_demand(registry: &mut Registry, fleet: Arc<Fleet>, data_dir: PathBuf, spool: Option<Arc<Spool>>) {
-    registry.register_collector(Box::new(OnDemand { fleet, data_dir, spool }));
+pub fn register_on_demand(
+    registry: &mut Registry,
+    fleet: Arc<Fleet>,
+    pages: Arc<Pages>,
+    data_dir: PathBuf,
+    spool: Option<Arc<Spool>>,
+) {
+    registry.register_collector(Box::new(OnDemand { fleet, pages, data_dir, spool }));
 }

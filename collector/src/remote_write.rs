@@ -10,6 +10,7 @@
 //! | `digest` | tells whether two sets of series are the same without keeping them |
 //! | `request`, `message` | samples in the form in which they are sent |
 //! | `receiver` | one receiver: its requests in the making and its queue |
+//! | `part` | a request on its way, whole or divided |
 //! | `sender` | brings the queue of one receiver to it |
 //! | `verdict` | what an answer means |
 
@@ -32,6 +33,7 @@ use crate::scrape::Accesses;
 
 mod digest;
 mod message;
+mod part;
 mod receiver;
 mod request;
 mod sender;

@@ -91,7 +91,9 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
 
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    metrics::register_on_demand(&mut registry, fleet.clone(), config.store.data_dir.clone(), spool.clone());
+    let pages = Pages::new(config.federation.raw, page_limits(&config));
+    let data_dir = config.store.data_dir.clone();
+    metrics::register_on_demand(&mut registry, fleet.clone(), pages.clone(), data_dir, spool.clone());
 
     let mut discovery = Discovery::new(&config, fleet.clone(), &accesses, &policy, metrics.clone())?;
     discovery.start().await?;
@@ -118,7 +120,6 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
         }
         None => Keeper::Own { store: store.recorder.clone(), metrics: metrics.clone() },
     };
-    let pages = Pages::new(config.federation.raw, page_limits(&config));
     let parts = remote_write::Parts {
         fleet: fleet.clone(),
         history: store.history.clone(),

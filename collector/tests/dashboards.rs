@@ -126,7 +126,7 @@ impl Scene {
             ("scrape_timeout: 30s", "scrape_timeout: 2s"),
             ("evaluation_interval: 30s", "evaluation_interval: 1s"),
         ];
-        let config = faster.iter().fold(shipped("prometheus.yml"), |config, (from, to)| {
+        let config = faster.iter().fold(support::federation::shipped(), |config, (from, to)| {
             assert!(config.contains(from), "{from}");
             config.replace(from, to)
         });

@@ -101,6 +101,9 @@ fn exporters_of_others_on_one_host_are_one_server() {
     let series = collector.get(&format!("/federate?match[]={{instance=%22{}%22}}", wireguard.authority())).body;
     assert!(series.contains("wireguard_latest_handshake_seconds{") && !series.contains("node_"), "{series}");
     assert!(series.lines().any(|line| line.starts_with("up{") && line.contains("} 1 ")), "{series}");
+    let id = server["id"].as_str().unwrap();
+    let probed = collector.get(&format!("/probe?server={id}&endpoint={}", wireguard.url()));
+    assert_eq!((probed.status, probed.body.as_str()), (200, MINDFLAVOR));
     let series = collector.get(&format!("/federate?match[]={{instance=%22{ip}:{port}%22}}")).body;
     assert!(series.contains("node_cpu_seconds_total{") && !series.contains("wireguard_"), "{series}");
 

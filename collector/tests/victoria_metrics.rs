@@ -8,7 +8,7 @@ mod support;
 use std::net::Ipv4Addr;
 
 use support::collector::Home;
-use support::federation::{scrape_config, series};
+use support::federation::{scrape_config, series, shipped_selectors};
 use support::victoria::VictoriaMetrics;
 use support::{eventually, exporter, free_port};
 
@@ -23,7 +23,7 @@ fn victoria_metrics_federates_discovers_and_scrapes() {
     let home = Home::new(&format!("[web]\nopen_metrics = true\n[scrape]\ninterval_seconds = 2\n{targets}"));
     let collector = home.start();
     let own = format!(
-        "- {{job_name: collector, static_configs: [{{targets: ['{}']}}]}}\n",
+        "  - {{job_name: collector, static_configs: [{{targets: ['{}']}}]}}\n",
         collector.url.trim_start_matches("http://")
     );
     let address = format!("127.0.0.1:{}", free_port(Ipv4Addr::LOCALHOST));
@@ -31,8 +31,8 @@ fn victoria_metrics_federates_discovers_and_scrapes() {
     let is = |query: &str, expected: f64| {
         eventually(&format!("{query} to be {expected}"), || (victoria.promql.number(query)? == expected).then_some(()));
     };
-    let count = exporters.len() as f64;
-    for (job, targets) in [("vpn", count), ("exporters", count), ("mect", 1.0), ("collector", 1.0)] {
+    let (count, selectors) = (exporters.len() as f64, shipped_selectors());
+    for (job, targets) in [("vpn", count), ("exporters", count), ("mect-federate", 1.0), ("collector", 1.0)] {
         is(&format!("count(up{{job=\"{job}\"}} == 1)"), targets);
         is(&format!("count(up{{job=\"{job}\"}})"), targets);
     }
@@ -43,7 +43,7 @@ fn victoria_metrics_federates_discovers_and_scrapes() {
     is(&format!("count({memory}{{job=\"vpn\"}} == on(server_id) {memory}{{job=\"exporters\"}})"), count);
     eventually("as many series there as here", || {
         let there = victoria.promql.number("count({job=\"vpn\"})")?;
-        (there == series(&collector, "{job=\"vpn\"}").len() as f64).then_some(())
+        (there == series(&collector, &selectors).len() as f64).then_some(())
     });
     assert_eq!(victoria.complaints(), [""; 0]);
 }

@@ -147,6 +147,8 @@ impl Fleet {
         let changed: Vec<_> = working.servers.iter().filter(differs).map(|view| view.server.id).collect();
         for id in changed {
             working.change(id, |view| view.monitored = !view.monitored);
+            // What nobody is to scrape any more is not stale.
+            working.stale_checked = None;
         }
         drop(working);
         self.publish(now);

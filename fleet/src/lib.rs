@@ -21,6 +21,7 @@ pub mod health;
 mod host_id;
 pub mod incident;
 pub mod installation;
+pub mod instance;
 pub mod migration;
 mod network;
 mod nobody;

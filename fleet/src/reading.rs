@@ -119,7 +119,8 @@ pub struct Reading {
     pub cpu: Option<f32>,
     /// Used share of memory: 1 − available ÷ total.
     pub ram: Option<f32>,
-    /// Share of the uplink's capacity in use: max(receive, transmit) ÷ capacity.
+    /// Share of the uplink's capacity in use: max(receive, transmit) ÷ capacity. Above 1 where the capacity is not what the
+    /// page or the operator says.
     pub net: Option<f32>,
     /// Uplink receive rate in bytes per second.
     pub receive_bytes_per_second: Option<f64>,
@@ -142,10 +143,15 @@ pub struct Reading {
 impl Reading {
     /// The bottleneck: the largest of cpu, ram and net, in 0–1. `None` until all that the page can tell is known.
     ///
+    /// An uplink that carries more than it is said to be able to is full, not fuller: or one server whose capacity is not
+    /// known would fill a whole country.
+    ///
     /// CPU and network are rates and need two scrapes; a load from memory alone would rank a fresh server too well.
     pub fn load(&self) -> Option<f32> {
         let (cpu, ram) = (self.cpu?, self.ram?);
-        Some(cpu.max(ram).max(self.net.unwrap_or(0.0)))
+        let load = cpu.max(ram).max(self.net.unwrap_or(0.0));
+        // A share of nothing is not known.
+        load.is_finite().then_some(load.clamp(0.0, 1.0))
     }
 
     /// The kinds of service on the page, in the order of [`Service::ALL`], each with whether one of its units is active.
@@ -203,6 +209,10 @@ mod tests {
         assert_eq!(reading.load(), Some(0.4));
         reading.net = Some(0.9);
         assert_eq!(reading.load(), Some(0.9));
+        reading.net = Some(6.0);
+        assert_eq!(reading.load(), Some(1.0));
+        reading.net = Some(f32::INFINITY);
+        assert_eq!(reading.load(), None);
     }
 
     #[test]

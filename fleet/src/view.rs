@@ -137,7 +137,7 @@ pub struct ServerView {
     /// A target of it is being scraped. Without one, what the scrapes say grows old and clients are not sent there.
     pub monitored: bool,
     /// What the scrapes say is old, whoever is to blame: the latest one started more than [`STALE_INTERVALS`] ago. A
-    /// server that was never scraped is pending instead.
+    /// server that was never scraped, or that nobody is to scrape any more, is pending instead.
     pub stale: bool,
     /// The server was draining when the snapshot was taken.
     pub draining: bool,
@@ -192,11 +192,11 @@ impl ServerView {
         (lasts(self.server.draining), lasts(self.server.maintenance))
     }
 
-    /// True when the latest scrape started more than `patience` before `now`. Agents that report by themselves have a
-    /// rhythm of their own.
+    /// True when the latest scrape started more than `patience` before `now`, and there should have been another. Agents
+    /// that report by themselves have a rhythm of their own.
     pub(crate) fn is_overdue(&self, now: Timestamp, patience: Duration) -> bool {
         let patience = if self.server.pushed { patience.max(PUSHED_STALE_AFTER) } else { patience };
-        self.standing.last_scrape.is_some_and(|at| now.since(at) > patience)
+        self.monitored && self.standing.last_scrape.is_some_and(|at| now.since(at) > patience)
     }
 }
 

@@ -30,7 +30,9 @@ impl EndpointState {
         let standing = &view.standing;
         let told = standing.reading.iter().flat_map(|reading| &reading.endpoints).find(|told| *told.url == *url);
         let Some(told) = told else { return Self::default() };
-        let (health, error) = match (&standing.last_failure, &told.failure) {
+        // A fault of our own at the main endpoint tells nothing of any.
+        let main = standing.last_failure.as_ref().filter(|failure| !failure.reason.is_local());
+        let (health, error) = match (main, &told.failure) {
             (Some(_), _) => ("unknown", Some("given up: the main endpoint failed".to_owned())),
             (None, Some(failure)) => ("down", Some(failure.to_string())),
             (None, None) => ("up", None),

@@ -23,7 +23,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Uri, header};
 use mect_fleet::collecting::Pages;
-use mect_fleet::{FleetView, ServerId, ServerView, Timestamp};
+use mect_fleet::{EndpointReading, FleetView, ServerId, ServerView, Timestamp, instance};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -32,7 +32,6 @@ use crate::error::Error;
 use crate::pages::strips::Flips;
 use crate::rest::coding::Coding;
 use crate::rest::params::{self, Params};
-use crate::rest::v1::targets::address;
 use crate::settings::Federation;
 
 mod aggregates;
@@ -102,7 +101,10 @@ pub(crate) async fn federate(State(app): State<Shared>, uri: Uri, headers: Heade
     params.finish()?;
     let wants_past = selectors.iter().any(|selector| selector.of_name().all(|matcher| matcher.test.accepts(UPTIME)));
     let targets = app.collecting.targets.as_ref().map(|targets| targets.snapshot()).unwrap_or_default();
-    let instances = targets.active.into_iter().filter_map(|target| Some((target.server, address(&target.url?))));
+    let instances = targets
+        .active
+        .into_iter()
+        .filter_map(|target| Some((target.server, instance::address(&target.url?).to_owned())));
     let question = Question {
         selectors,
         view: app.fleet.view(),
@@ -189,7 +191,7 @@ impl Question {
             let instance = self.instances.get(&id).unwrap_or(&server.server.ip);
             let origin = Origin::of_server(server, instance, &settings.job);
             let pages = self.pages.as_ref();
-            self.tell_further(server, wants_pages, &mut families);
+            self.tell_further((server, instance), wants_pages, &mut families);
             let mut narrowed = Narrowed::to(selectors, &origin);
             if narrowed.is_empty() {
                 continue;
@@ -208,15 +210,12 @@ impl Question {
     }
 
     /// The further endpoints of a server, each with an `instance` of its own.
-    fn tell_further(&self, server: &ServerView, wants_pages: bool, families: &mut Families) {
-        let Some(reading) = server.standing.reading.as_ref().filter(|_| server.monitored) else { return };
-        if reading.endpoints.is_empty() {
-            return;
-        }
-        let pages = self.pages.as_ref().filter(|_| wants_pages);
+    fn tell_further(&self, (server, main): (&ServerView, &str), wants_pages: bool, families: &mut Families) {
+        let mut endpoints = further_endpoints(server, main).peekable();
+        let pages = self.pages.as_ref().filter(|_| wants_pages && endpoints.peek().is_some());
         let kept = pages.map(|pages| pages.further(server.server.id)).unwrap_or_default();
-        for endpoint in &reading.endpoints {
-            let origin = Origin::of_server(server, &address(&endpoint.url), &self.settings.job);
+        for (endpoint, instance) in endpoints {
+            let origin = Origin::of_server(server, instance, &self.settings.job);
             let mut narrowed = Narrowed::to(&self.selectors, &origin);
             if narrowed.is_empty() {
                 continue;
@@ -229,4 +228,17 @@ impl Question {
             }
         }
     }
+}
+
+/// The further endpoints of a server whose main page is at `main`, each with the label `instance` of its series.
+fn further_endpoints<'a>(
+    server: &'a ServerView,
+    main: &'a str,
+) -> impl Iterator<Item = (&'a EndpointReading, &'a str)> {
+    let reading = server.standing.reading.as_ref().filter(|_| server.monitored);
+    let endpoints = reading.map_or(&[][..], |reading| &reading.endpoints);
+    endpoints.iter().enumerate().map(move |(place, endpoint)| {
+        let earlier = endpoints.iter().take(place).map(|endpoint| &*endpoint.url);
+        (endpoint, instance::of(&endpoint.url, earlier.chain([main])))
+    })
 }

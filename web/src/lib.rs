@@ -17,6 +17,7 @@ mod error;
 mod extract;
 mod federate;
 mod headers;
+mod latest;
 mod openapi;
 mod pages;
 mod patience;

@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 use crate::app::{App, Shared};
 use crate::auth::identity::Identity;
 use crate::error::Error;
+use crate::latest;
 use crate::probes::{OPENMETRICS, TEXT};
 use crate::rest::params::Params;
 
@@ -25,6 +26,9 @@ pub(crate) struct ProbeParams {
     /// `true`: scraped for this answer, not the page of the latest regular scrape. For admins.
     #[param(required = false, default = false)]
     live: bool,
+    /// URL of one of the server's endpoints, whose page is wanted instead of the main one's.
+    #[param(required = false, example = "http://192.0.2.1:9586/metrics")]
+    endpoint: String,
 }
 
 /// A server's page.
@@ -44,6 +48,7 @@ pub(crate) async fn probe(State(app): State<Shared>, identity: Identity, uri: Ur
     let server =
         params.take_as("server", "a server's id, such as srv-k3v9xw2p", |text| text.parse::<ServerId>().ok())?;
     let is_live = params.take_flag("live")?.unwrap_or(false);
+    let endpoint = params.take("endpoint")?;
     params.finish()?;
     let server = server.ok_or_else(|| Error::Invalid("server: is missing".to_owned()))?;
     if app.fleet.view().by_id(server).is_none() {
@@ -52,7 +57,8 @@ pub(crate) async fn probe(State(app): State<Shared>, identity: Identity, uri: Ur
     if is_live {
         scrape(&app, &identity, server).await?;
     }
-    let latest = app.collecting.pages.as_ref().and_then(|pages| pages.latest(server));
+    let view = app.fleet.view().by_id(server).cloned().ok_or(Error::NoSuchServer)?;
+    let latest = latest::scrape(&app, &view, endpoint.as_deref()).await?;
     let page = latest.ok_or(Error::NoPage)?.outcome.map_err(|failure| Error::NotScraped(failure.to_string()))?;
     let content_type = if page.is_openmetrics { OPENMETRICS } else { TEXT };
     Ok(([(header::CONTENT_TYPE, content_type)], page.text).into_response())

@@ -14,7 +14,9 @@ use common::{Answer, Site, authorized, registration, settings};
 use flate2::read::GzDecoder;
 use http::{StatusCode, header};
 use mect_fleet::store::Registration;
-use mect_fleet::{Failure, FailureReason, Outcome, Place, Reading, Server, Service, ServiceReading, Timestamp};
+use mect_fleet::{
+    EndpointReading, Failure, FailureReason, Outcome, Place, Reading, Server, Service, ServiceReading, Timestamp,
+};
 use mect_web::Settings;
 
 /// Two servers: one in Germany that is well, and one in the Netherlands whose latest scrape failed.
@@ -158,6 +160,8 @@ async fn what_is_judged_and_wanted_is_told() {
         (&format!("vpn_server_state{{state=\"down\",{german}"), "0"),
         (&format!("vpn_server_intent{{intent=\"enabled\",{german}"), "1"),
         (&format!("vpn_server_intent{{intent=\"draining\",{german}"), "0"),
+        (&format!("vpn_server_intent{{intent=\"approved\",{german}"), "1"),
+        (&format!("vpn_server_monitored{{{german}"), "1"),
         (&format!("vpn_server_score{{{german}"), "0.25"),
         (&format!("vpn_server_sessions{{{german}"), "7"),
         (&format!("vpn_server_service_active{{service=\"wg\",{german}"), "1"),
@@ -266,6 +270,142 @@ async fn it_is_for_who_signed_in_whatever_else_is_open() {
     }
 }
 
+/// Three pages behind one port, of which one is lost: `up` of one must not stand for that of another.
+#[tokio::test]
+async fn pages_of_one_port_are_told_apart() {
+    let site = Site::with(settings()).await;
+    let servers = site.register(vec![registration("192.0.2.1", "de1")]).await;
+    let at = Timestamp::now() - Duration::from_secs(10);
+    let [wireguard, squid] = ["wg", "squid"].map(|name| format!("http://192.0.2.1:9776/{name}/metrics"));
+    let endpoint = |url: &str, failure: Option<Failure>| EndpointReading {
+        url: url.into(),
+        duration_ms: 3,
+        samples: u32::from(failure.is_none()),
+        failures: u32::from(failure.is_some()),
+        failure,
+    };
+    let lost = Failure::new(FailureReason::ConnRefused, "");
+    let endpoints = Box::new([endpoint(&wireguard, None), endpoint(&squid, Some(lost))]);
+    let Outcome::Up(reading) = reading() else { unreachable!() };
+    site.scrape(&servers[0], at, vec![Outcome::Up(Reading { endpoints, ..reading })]).await;
+    let collected = Collected::of(&servers).with(&servers[0], at, Ok("go_goroutines 7"));
+    let collected = collected.with_further(&servers[0], &wireguard, at, "go_goroutines 9");
+    let site = site.collecting(collected.with_further(&servers[0], &squid, at, "go_goroutines 1").collecting());
+    let token = site.token("viewer").await;
+    let answer = site.get_as(&token, &path(&["up", "go_goroutines"])).await.text();
+    let told = answer.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let instance = line.split("instance=\"").nth(1).unwrap().split('"').next().unwrap();
+        let (name, value) = (line.split('{').next().unwrap(), line.rsplit(' ').nth(1).unwrap());
+        format!("{name} {instance} {value}")
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "go_goroutines 192.0.2.1:9776 7",
+            "go_goroutines 192.0.2.1:9776/squid/metrics 1",
+            "go_goroutines 192.0.2.1:9776/wg/metrics 9",
+            "up 192.0.2.1:9776 1",
+            "up 192.0.2.1:9776/squid/metrics 0",
+            "up 192.0.2.1:9776/wg/metrics 1",
+        ]
+    );
+    let instances = ["192.0.2.1:9776", "192.0.2.1:9776/wg/metrics", "192.0.2.1:9776/squid/metrics"];
+    let targets = site.get_as(&token, "/api/v1/targets").await.json();
+    let active = targets["data"]["activeTargets"].as_array().unwrap();
+    assert!(
+        active.iter().zip(instances).all(|(target, instance)| target["labels"]["instance"] == instance),
+        "{targets}"
+    );
+    let groups = site.get_as(&token, "/api/v1/sd/prometheus").await.json();
+    let labels: Vec<_> = groups.as_array().unwrap().iter().map(|group| group["labels"]["instance"].as_str()).collect();
+    assert_eq!(labels, [None, Some(instances[1]), Some(instances[2])]);
+    assert!(groups.as_array().unwrap().iter().all(|group| group["targets"][0] == instances[0]), "{groups}");
+}
+
+/// Nobody shall be woken for it.
+#[tokio::test]
+async fn a_server_that_nobody_scrapes_or_let_in_is_told_apart() {
+    let site = Site::with(settings()).await;
+    let waits = Registration { awaits_approval: true, ..registration("192.0.2.3", "waits") };
+    let servers = site.register(vec![registration("192.0.2.1", "de1"), registration("192.0.2.2", "gone"), waits]).await;
+    let token = site.token("viewer").await;
+    let lines = async |selector: &str| -> Vec<String> {
+        let page = site.get_as(&token, &path(&[selector])).await.text();
+        page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    let selector = "{__name__=~\"vpn_server_monitored|vpn_server_intent\",intent=~\"|approved\"}";
+    let told = async |server: &Server| {
+        let lines = lines(selector).await;
+        let of_server = lines.iter().filter(|line| line.contains(&server.id.to_string()));
+        of_server.map(|line| line.rsplit(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    site.fleet.set_monitored(&[servers[0].id, servers[2].id].into(), Timestamp::now());
+    assert_eq!(told(&servers[0]).await, ["1", "1"], "approved, monitored");
+    assert_eq!(told(&servers[1]).await, ["1", "0"]);
+    assert_eq!(told(&servers[2]).await, ["0", "1"]);
+
+    // A target that went leaves an old scrape behind, which is nobody's fault.
+    site.scrape(&servers[1], Timestamp::now() - Duration::from_secs(86_400), vec![reading()]).await;
+    site.fleet.set_interval(Duration::from_secs(120));
+    site.fleet.publish(Timestamp::now());
+    let stale = lines("vpn_fleet_stale_servers").await;
+    assert!(stale.len() == 1 && stale[0].contains("} 0 "), "{stale:?}");
+}
+
+/// Four that idle, and one of 10 Gbit/s that does not say so.
+#[tokio::test]
+async fn a_server_is_full_at_most_in_sums_too() {
+    let site = Site::with(settings()).await;
+    let servers =
+        site.register((1..=5).map(|n| registration(&format!("192.0.2.{n}"), &format!("de{n}"))).collect()).await;
+    let now = Timestamp::now() - Duration::from_secs(10);
+    for server in &servers {
+        let net = if server.ip == "192.0.2.5" { 6.0 } else { 0.1 };
+        let reading = Reading { cpu: Some(0.1), ram: Some(0.05), net: Some(net), ..Reading::default() };
+        site.scrape(server, now, vec![Outcome::Up(reading)]).await;
+    }
+    let token = site.token("viewer").await;
+    let value = async |selector: &str| -> f64 {
+        let page = site.get_as(&token, &path(&[selector])).await.text();
+        let values = page.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit(' ').nth(1).unwrap());
+        values.map(|value| value.parse::<f64>().unwrap()).sum()
+    };
+    let mean = value("vpn_server_load_ratio").await / 5.0;
+    for sum in ["vpn_country_load_ratio", "vpn_fleet_load_ratio"] {
+        assert!((value(sum).await - mean).abs() < 1e-6 && (mean - 0.28).abs() < 1e-6, "{sum}, {mean}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_our_own_is_not_the_servers() {
+    let site = Site::with(settings()).await;
+    let servers = site.register(vec![registration("192.0.2.1", "de1")]).await;
+    let local = Outcome::Failed(Failure::new(FailureReason::Local, "no descriptor"));
+    site.scrape(&servers[0], Timestamp::now() - Duration::from_secs(150), vec![reading(), local]).await;
+    let site = site.collecting(Collected::of(&servers).collecting());
+    let token = site.token("viewer").await;
+    let up = site.get_as(&token, &path(&["up"])).await.text();
+    assert!(up.contains("} 1 "), "{up}");
+    let targets = site.get_as(&token, "/api/v1/targets").await.json();
+    let target = &targets["data"]["activeTargets"][0];
+    assert_eq!((&target["health"], &target["lastError"]), (&"up".into(), &"".into()), "{target}");
+    assert!(target["warning"].as_str().unwrap().starts_with("not scraped: "), "{target}");
+}
+
+#[tokio::test]
+async fn an_agent_that_reports_has_no_samples() {
+    let site = Site::with(settings()).await;
+    let pushed = Registration { pushed: true, ..registration("192.0.2.1", "de1") };
+    let servers = site.register(vec![pushed]).await;
+    let silent = Outcome::Failed(Failure::new(FailureReason::Silent, ""));
+    site.scrape(&servers[0], Timestamp::now() - Duration::from_secs(150), vec![reading(), silent]).await;
+    let token = site.token("viewer").await;
+    let told = site.get_as(&token, &path(&["{__name__=~\"up|scrape_.*\"}"])).await.text();
+    assert!(told.contains("\nup{") && told.contains("} 0 ") && !told.contains("samples_scraped"), "{told}");
+}
+
 #[tokio::test]
 async fn what_is_old_is_not_told() {
     let two = two(settings()).await;
@@ -279,6 +419,6 @@ async fn what_is_old_is_not_told() {
     let id = servers[0].id;
     let lines = two.lines(&format!("{{server_id=\"{id}\"}}")).await;
     let names: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-    let expected = ["vpn_server_info", "vpn_server_intent", "vpn_server_last_success_timestamp_seconds"];
+    let expected = ["info", "intent", "last_success_timestamp_seconds", "monitored"].map(|n| format!("vpn_server_{n}"));
     assert_eq!(names, expected.map(|name| format!("{name} gauge")), "{lines:#?}");
 }

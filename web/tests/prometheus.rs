@@ -10,7 +10,7 @@ use common::{Site, registration};
 use http::{StatusCode, header};
 use mect_fleet::collecting::{NotReloaded, Reloaded};
 use mect_fleet::store::Registration;
-use mect_fleet::{Failure, FailureReason, Timestamp};
+use mect_fleet::{EndpointReading, Failure, FailureReason, Outcome, Reading, Timestamp};
 use serde_json::json;
 
 #[tokio::test]
@@ -50,8 +50,14 @@ async fn targets_are_found_by_http() {
     let (all, one, other) = (targets("").await, targets("shards=2&shard=0").await, targets("shards=2&shard=1").await);
     assert_eq!((all.len(), one.union(&other).count()), (39, 39));
     assert!(one.is_disjoint(&other));
-    let bad = site.get_as(&token, "/api/v1/sd/prometheus?shards=2").await;
-    bad.is_problem(422, "shards and shard: give both or none");
+    for (query, says) in [
+        ("shards=2", "shards and shard: give both or none"),
+        ("shards=2&shard=0&shard=1", "shard: given more than once"),
+        ("shards=2&shard=2", "shard: `2` is not allowed; give a whole number from 0 to 1"),
+        ("shard_count=2", "unknown parameter `shard_count`"),
+    ] {
+        site.get_as(&token, &format!("/api/v1/sd/prometheus?{query}")).await.is_problem(400, says);
+    }
 }
 
 #[tokio::test]
@@ -82,6 +88,45 @@ async fn a_servers_page_is_probed() {
     probe(&viewer, String::new()).await.is_problem(422, "server: is missing");
     let elsewhere = probe(&admin, format!("server={}&live=true", servers[2].id)).await;
     assert_eq!(elsewhere.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn the_page_of_a_further_endpoint_is_probed_and_shown() {
+    let site = Site::new().await;
+    let servers = site.register(vec![registration("192.0.2.1", "x")]).await;
+    let now = Timestamp::now();
+    let [wireguard, lost, unknown] = ["9586", "9301", "1"].map(|port| format!("http://192.0.2.1:{port}/metrics"));
+    let refused = Failure::new(FailureReason::ConnRefused, "");
+    let told = [(&wireguard, None), (&lost, Some(refused))].map(|(url, failure)| EndpointReading {
+        url: url.as_str().into(),
+        duration_ms: 7,
+        samples: 1,
+        failures: u32::from(failure.is_some()),
+        failure,
+    });
+    let reading = Reading { endpoints: Box::new(told), ..Reading::default() };
+    site.scrape(&servers[0], now, vec![Outcome::Up(reading)]).await;
+    let collected = Collected::of(&servers).with(&servers[0], now, Ok("node_load1 1\n"));
+    let page = "wireguard_peers_total<b> 3\n";
+    let site = site.collecting(collected.with_further(&servers[0], &wireguard, now, page).collecting());
+    let (viewer, cookie) = (site.token("viewer").await, site.session("viewer").await);
+    let id = servers[0].id;
+    let probe = async |url: &str| site.get_as(&viewer, &format!("/probe?server={id}&endpoint={url}")).await;
+    assert_eq!(probe(&wireguard).await.text(), page);
+    assert_eq!(probe("http://192.0.2.1:9776/metrics").await.text(), "node_load1 1\n", "the main one by its URL");
+    probe(&lost).await.is_problem(404, "There is no page: the latest scrape failed, connection refused");
+    probe(&unknown).await.is_problem(422, "endpoint: the server has no endpoint at this URL");
+    let encoded = wireguard.replace(':', "%3A").replace('/', "%2F");
+    let path = format!("/servers/{id}/exposition?endpoint={encoded}");
+    let server_page = site.visit(&cookie, &format!("/servers/{id}")).await.text();
+    assert!(server_page.contains(&format!("href=\"{path}\"")), "{server_page}");
+    let shown = site.visit(&cookie, &path).await.text();
+    let escaped = shown.contains("wireguard_peers_total&#60;b&#62; 3") && !shown.contains("node_load1");
+    assert!(escaped && shown.contains("1 samples") && shown.contains(&wireguard), "{shown}");
+    let found = site.visit(&cookie, &format!("{path}&q=nothing")).await.text();
+    assert!(found.contains(&format!("href=\"{path}\">Show all")) && found.contains("0 of 1 lines"), "{found}");
+    let failed = site.visit(&cookie, &path.replace("9586", "9301")).await.text();
+    assert!(failed.contains("connection refused"), "{failed}");
 }
 
 #[tokio::test]

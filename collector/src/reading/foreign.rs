@@ -6,7 +6,7 @@
 //! | WireGuard, by mdlayher | a device is there | likewise |
 //! | OpenVPN, by kumina and natrontech | `openvpn_up`, and the status file is not stale | connected clients |
 //! | Squid, by boynux | `squid_up` | – |
-//! | Xray, by compassvpn | `xray_up` | users of its time window |
+//! | Xray, by compassvpn | `xray_up` | users of its time window, while it is up |
 //!
 //! Squid's exporter does not tell who is connected: its number of clients is of all that came within a day. Traffic is left
 //! to node_exporter: their sums over peers and clients fall when one of them leaves.
@@ -117,8 +117,13 @@ impl Foreign {
         if !(self.handshakes.is_empty() && self.written.is_empty()) {
             self.judge_by_time(now().as_millis() as f64 / 1000.0);
         }
-        for (service, _, clients) in std::mem::take(&mut self.clients) {
-            self.count(service, clients);
+        for (service, unit, clients) in std::mem::take(&mut self.clients) {
+            // Some tell of clients out of a log, whether or not anything runs.
+            let is_down =
+                self.units.iter().any(|known| known.service == service && known.unit == unit && !known.active);
+            if !is_down {
+                self.count(service, clients);
+            }
         }
         if self.units.iter().any(|unit| unit.service == WireGuard) {
             // An interface without peers has no sessions, which is a number too.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mect_fleet::store::Record;
 use mect_fleet::{Fleet, FleetView, Outcome, ServerId, ServerView, Timestamp};
@@ -20,6 +21,12 @@ use super::request::STALE;
 use crate::discovery::TargetSet;
 use crate::pages::{Held, Pages};
 
+#[cfg(test)]
+mod tests;
+
+/// So long it is remembered that the series of a server ended: a record of it may wait behind a slow store.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
 /// What is told to receivers.
 pub(super) struct Telling {
     fleet: Arc<Fleet>,
@@ -30,6 +37,8 @@ pub(super) struct Telling {
     receivers: Vec<Arc<Receiver>>,
     instances: Instances,
     told: HashMap<ServerId, Told>,
+    /// Servers that went, and when their series ended or were told last.
+    gone: HashMap<ServerId, Timestamp>,
     /// Series of sums, with their labels.
     sums: Vec<Sum>,
     sums_at: Timestamp,
@@ -60,8 +69,20 @@ impl Telling {
         let Parts { fleet, pages, ours, all, .. } = parts;
         let receivers = receivers.to_vec();
         let pages = receivers.iter().any(|receiver| receiver.takes_raw()).then_some(pages);
-        let (instances, told, sums, seen) = (Instances::default(), HashMap::new(), Vec::new(), Seen::default());
-        Self { fleet, teller, pages, ours, all, receivers, instances, told, sums, sums_at: Timestamp::default(), seen }
+        Self {
+            fleet,
+            teller,
+            pages,
+            ours,
+            all,
+            receivers,
+            instances: Instances::default(),
+            told: HashMap::new(),
+            gone: HashMap::new(),
+            sums: Vec::new(),
+            sums_at: Timestamp::default(),
+            seen: Seen::default(),
+        }
     }
 
     /// Tells what was recorded.
@@ -79,6 +100,7 @@ impl Telling {
         let targets = self.ours.borrow_and_update().clone();
         self.instances.follow(&targets);
         self.end_gone(uptimes, now);
+        self.gone.retain(|_, at| now.since(*at) < REMEMBERED);
         let first = self.all.borrow().iter().map(|target| target.server).min();
         // Of several collectors one tells them: whoever has the first server.
         if first.is_none_or(|first| self.instances.by_server.contains_key(&first)) {
@@ -99,13 +121,17 @@ impl Telling {
         };
         let Some(view) = self.fleet.server(server) else { return };
         let before = self.told.remove(&server);
-        // Another collector has overtaken it, or our clock went back: nobody takes samples that are not in order.
-        if record.epoch < view.standing.epoch || before.as_ref().is_some_and(|told| at <= told.at) {
+        let latest = before.as_ref().map(|told| told.at).max(self.gone.get(&server).copied());
+        // Another collector has overtaken it, our clock went back, or its series ended while it waited for the store:
+        // nobody takes samples that are not in order.
+        if record.epoch < view.standing.epoch || latest.is_some_and(|latest| at <= latest) {
             self.told.extend(before.map(|told| (server, told)));
             return;
         }
+        // Of a server that is no longer ours it is the last one; of one that was forgotten it comes too late.
+        let known = self.instances.of(&view).or_else(|| before.as_ref().map(|told| Arc::clone(&told.instance)));
+        let Some(instance) = known else { return };
         let view = ServerView { standing: record.standing.clone(), stale: false, ..(*view).clone() };
-        let instance = self.instances.of(&view);
         let derived = self.derived((&view, &instance), samples, uptimes, at);
         if let Some(before) = before.as_ref().filter(|before| before.derived != derived) {
             self.end_derived(before, uptimes, at);
@@ -150,7 +176,7 @@ impl Telling {
         let page = held.map(|held| {
             let at = held.at();
             let mut sink = Tell { to: &self.receivers, seen: &mut self.seen, is_raw: true, at };
-            self.teller.page(server, at, &mut sink, |visitor| held.visit(visitor));
+            tell_pages(&self.teller, server, &held, &mut sink);
             (held, self.seen.digest())
         });
         if let Some((before, (held, digest))) = told
@@ -167,7 +193,7 @@ impl Telling {
         let at = at.max(Timestamp::from_millis(held.at().as_millis() + 1));
         let mut sink = End { to: &self.receivers, kept: &self.seen, is_raw: true, at };
         let server = (&*before.view, &*before.instance);
-        self.teller.page(server, held.at(), &mut sink, |visitor| held.visit(visitor));
+        tell_pages(&self.teller, server, held, &mut sink);
     }
 
     /// Ends all series of servers that nobody scrapes any more, and forgets those that another collector scrapes now.
@@ -179,11 +205,14 @@ impl Telling {
         for server in gone {
             let Some(told) = self.told.remove(&server) else { continue };
             if all.iter().any(|target| target.server == server) {
+                self.gone.insert(server, told.at);
                 continue;
             }
-            self.end_derived(&told, uptimes, now.max(Timestamp::from_millis(told.at.as_millis() + 1)));
+            let at = now.max(Timestamp::from_millis(told.at.as_millis() + 1));
+            self.gone.insert(server, at);
+            self.end_derived(&told, uptimes, at);
             if let Some((held, _)) = &told.page {
-                self.end_page(&told, held, now);
+                self.end_page(&told, held, at);
             }
         }
     }
@@ -210,6 +239,14 @@ impl Telling {
     }
 }
 
+/// Tells what a server says itself, at all its endpoints.
+fn tell_pages(teller: &Teller, server: (&ServerView, &str), held: &Held, sink: &mut dyn SampleSink) {
+    teller.pages(server, held.at(), sink, |url, visitor| match url {
+        None => held.visit(visitor),
+        Some(url) => held.visit_further(url, visitor),
+    });
+}
+
 impl Instances {
     /// Learns where the pages of `targets` are, if that changed.
     fn follow(&mut self, targets: &TargetSet) {
@@ -222,10 +259,10 @@ impl Instances {
         self.of = Arc::clone(targets);
     }
 
-    /// `host:port` of a server's page; of one that an agent reports, its address.
-    fn of(&self, view: &ServerView) -> Arc<str> {
-        let known = self.by_server.get(&view.server.id).filter(|instance| !instance.is_empty());
-        known.map_or_else(|| view.server.ip.as_str().into(), Arc::clone)
+    /// `host:port` of a server's page; of one that an agent reports, its address. `None` of a server that is not ours.
+    fn of(&self, view: &ServerView) -> Option<Arc<str>> {
+        let known = self.by_server.get(&view.server.id)?;
+        Some(if known.is_empty() { view.server.ip.as_str().into() } else { Arc::clone(known) })
     }
 }
 

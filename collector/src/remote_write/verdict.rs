@@ -28,6 +28,12 @@ pub(super) enum Verdict {
         /// Why, for a person.
         why: String,
     },
+    /// None of it was taken, since something in it will not be, however often it is sent. What that is, it does not say for
+    /// sure: what stands beside it may be taken alone.
+    Spoiled {
+        /// Why, for a person.
+        why: String,
+    },
     /// It is to be sent again, after this time if the receiver says so.
     Later {
         /// After this.
@@ -52,6 +58,11 @@ pub(super) fn of(answer: &Answer, protocol: Protocol, samples: u64, now: Timesta
             Verdict::Later { after: None, why: format!("HTTP {}: {hint}", status.as_u16()) }
         }
         StatusCode::TOO_MANY_REQUESTS => Verdict::Later { after: retry_after(&answer.headers, now), why: said(answer) },
+        // In version 2.0 it took the good ones, and says so.
+        StatusCode::BAD_REQUEST => match written_samples(&answer.headers).filter(|_| protocol == Protocol::Two) {
+            Some(written) if written > 0 => Verdict::Refused { taken: written.min(samples), why: said(answer) },
+            _ => Verdict::Spoiled { why: said(answer) },
+        },
         status if status.is_client_error() => Verdict::Refused { taken: 0, why: said(answer) },
         _ => Verdict::Later { after: retry_after(&answer.headers, now), why: said(answer) },
     }
@@ -59,8 +70,7 @@ pub(super) fn of(answer: &Answer, protocol: Protocol, samples: u64, now: Timesta
 
 /// Who does not say that it wrote anything does not know this version, and threw all of it away.
 fn written(headers: &HeaderMap, samples: u64) -> Verdict {
-    let written = headers.get(WRITTEN).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    match written {
+    match written_samples(headers) {
         Some(written) if written >= samples => Verdict::Taken,
         Some(written) => Verdict::Refused { taken: written, why: format!("it wrote {written} of {samples} samples") },
         None => {
@@ -68,6 +78,10 @@ fn written(headers: &HeaderMap, samples: u64) -> Verdict {
             Verdict::Refused { taken: 0, why: why.to_owned() }
         }
     }
+}
+
+fn written_samples(headers: &HeaderMap) -> Option<u64> {
+    headers.get(WRITTEN)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// Status and first line of what a receiver says.
@@ -111,10 +125,12 @@ mod tests {
         for status in [200, 204] {
             assert_eq!(verdict(status, &[], "", Protocol::One), Verdict::Taken);
         }
-        for status in [400, 401, 404, 413, 415] {
+        for status in [401, 404, 413, 415] {
             let refused = Verdict::Refused { taken: 0, why: format!("HTTP {status}: out of order") };
             assert_eq!(verdict(status, &[], "\nout of order\nmore\n", Protocol::One), refused);
         }
+        let spoiled = Verdict::Spoiled { why: "HTTP 400: out of order".to_owned() };
+        assert_eq!(verdict(400, &[], "out of order", Protocol::One), spoiled);
         for status in [429, 500, 503, 599] {
             assert!(matches!(verdict(status, &[], "", Protocol::One), Verdict::Later { after: None, .. }), "{status}");
         }
@@ -144,13 +160,16 @@ mod tests {
         let written = |number: &str| verdict(204, &[(WRITTEN, number)], "", Protocol::Two);
         assert_eq!(written("10"), Verdict::Taken);
         assert!(matches!(written("4"), Verdict::Refused { taken: 4, .. }));
+        let partly = |number: &str| verdict(400, &[(WRITTEN, number)], "x", Protocol::Two);
+        assert!(matches!(partly("4"), Verdict::Refused { taken: 4, .. }));
+        assert!(matches!(partly("0"), Verdict::Spoiled { .. }));
         let old = verdict(204, &[], "", Protocol::Two);
         assert!(matches!(old, Verdict::Refused { taken: 0, why } if why.contains("protocol = \"1.0\"")));
     }
 
     #[test]
     fn what_it_says_is_short_and_on_one_line() {
-        let Verdict::Refused { why, .. } = verdict(400, &[], &"\u{1b}x".repeat(1000), Protocol::One) else { panic!() };
+        let Verdict::Spoiled { why } = verdict(400, &[], &"\u{1b}x".repeat(1000), Protocol::One) else { panic!() };
         assert!(why.len() < 2000 && !why.contains('\u{1b}'), "{why}");
     }
 }

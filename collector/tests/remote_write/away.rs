@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::receiver::{Receiver, Reply};
 use crate::scene::{address, home, metric, recorded, remote_write, server_ids, times, until_sent};
 use crate::support::collector::Collector;
 use crate::support::prometheus::Prometheus;
@@ -124,4 +125,25 @@ fn a_full_queue_drops_the_oldest_and_counts() {
             .and_then(|found| found[0]["value"][1].as_str()?.parse::<f64>().ok())
     });
     assert!(first * 1000.0 >= (oldest - 1000) as f64, "{first} {oldest}");
+}
+
+#[test]
+fn a_kill_in_the_middle_of_sending_loses_and_doubles_nothing_that_was_not_taken() {
+    let receiver = Receiver::start(Reply::Hang);
+    let home = home(&remote_write("one", &receiver.address, ""));
+    let _simulation = simulate(1, &home.path().join("targets.json"));
+    let mut collector = home.start();
+    eventually("a request that is not answered", || receiver.got().pop());
+    eventually("samples to wait", || (metric(&collector, "queue_samples", "one") > PILED / 4.0).then_some(()));
+    collector.program.kill();
+    let waited = receiver.got();
+    assert!(waited.iter().all(|got| got.body == waited[0].body), "one at a time");
+    receiver.reply(Reply::status(204));
+    let collector = home.start();
+    until_sent(&collector, "one");
+    let got = receiver.got();
+    let taken: Vec<_> = got.iter().filter(|got| got.status == 204).map(|got| &got.body).collect();
+    assert_eq!(*taken[0], waited[0].body, "the very request that was under way");
+    assert_eq!(taken.iter().filter(|body| ***body == waited[0].body).count(), 1);
+    assert!(metric(&collector, "samples_total", "one") >= PILED / 4.0);
 }

@@ -15,3 +15,4 @@ mod ends;
 mod receiver;
 mod same;
 mod scene;
+mod tls;

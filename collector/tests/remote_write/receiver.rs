@@ -20,6 +20,8 @@ use crate::scene::address;
 pub(crate) enum Reply {
     /// This.
     Say { status: u16, headers: Vec<(&'static str, String)>, body: &'static str },
+    /// 400 to a request that holds a series of this name, 204 to others.
+    Refuse(&'static str),
     /// Nothing at all.
     Hang,
 }
@@ -35,7 +37,7 @@ impl Reply {
                 headers.push((name, value.to_owned()));
                 Self::Say { status, headers, body }
             }
-            Self::Hang => Self::Hang,
+            other => other,
         }
     }
 }
@@ -112,7 +114,13 @@ impl State {
         let (head, body) = request.into_parts();
         let packed = body.collect().await.unwrap().to_bytes();
         let body = snap::raw::Decoder::new().decompress_vec(&packed).unwrap();
-        let reply = self.reply.lock().unwrap().clone();
+        let reply = match self.reply.lock().unwrap().clone() {
+            Reply::Refuse(name) => {
+                let holds = body.windows(name.len()).any(|part| part == name.as_bytes());
+                Reply::Say { status: if holds { 400 } else { 204 }, headers: Vec::new(), body: "out of order sample" }
+            }
+            reply => reply,
+        };
         let status = if let Reply::Say { status, .. } = reply { status } else { 0 };
         let (method, path) = (head.method.to_string(), head.uri.to_string());
         self.got.lock().unwrap().push(Got { method, path, headers: head.headers, body, status });

@@ -1,6 +1,10 @@
 //! What stands in a real database is what `/federate` shows.
 
+use std::net::SocketAddrV4;
+
 use crate::scene::{self, address, federated, home, home_every, metric, remote_write, stored};
+use crate::support::collector::Home;
+use crate::support::page_server::PageServer;
 use crate::support::prometheus::Prometheus;
 use crate::support::promql::Promql;
 use crate::support::victoria::VictoriaMetrics;
@@ -23,11 +27,13 @@ fn prometheus_and_victoria_metrics_hold_what_federate_shows() {
     let (one, other) = (address(), address());
     let label = |name: &str| format!("send = \"all\"\nexternal_labels = {{ receiver = \"{name}\", job = \"x\" }}");
     let receivers = remote_write("one", &one, &label("one")) + &remote_write("other", &other, &label("other"));
+    let receivers = receivers + "[[file_sd]]\nfiles = [\"further.json\"]\n";
     // Between two scrapes there is time for both to tell what they have.
     let home = home_every(8, &receivers);
     let (prometheus, victoria) =
         (Prometheus::receiver(home.path(), &one), VictoriaMetrics::start(home.path(), &other, None));
     let _simulation = simulate(SERVERS, &home.path().join("targets.json"));
+    let further = further_endpoints(&home);
     let collector = home.start();
     let is_same = |database: &Promql, name: &str| {
         let before = federated(&collector);
@@ -49,6 +55,13 @@ fn prometheus_and_victoria_metrics_hold_what_federate_shows() {
         let found = eventually(&format!("the same series at {name}"), || is_same(database, name));
         assert!(found.keys().any(|series| series.starts_with("node_cpu_seconds_total{")));
         assert!(found.keys().any(|series| series.starts_with("vpn_server_uptime_ratio{")));
+        for path in ["", "/other"] {
+            let instance = format!("instance=\"{}{path}\"", further.authority());
+            for name in ["up", "node_load1"] {
+                let is_so = |series: &String| series.starts_with(&format!("{name}{{")) && series.contains(&instance);
+                assert!(found.keys().any(is_so), "{name} of {instance}");
+            }
+        }
         let active = |database: &Promql| database.number("vpn_fleet_servers{state=\"active\"}");
         eventually("the servers in sum", || (active(database)? == SERVERS as f64).then_some(()));
         for lost in ["rejected_samples_total", "dropped_samples_total", "failures_total"] {
@@ -57,6 +70,18 @@ fn prometheus_and_victoria_metrics_hold_what_federate_shows() {
     }
     assert!(prometheus.faults().is_empty(), "{:?}", prometheus.faults());
     assert_eq!(victoria.complaints(), [""; 0]);
+}
+
+/// Two further endpoints of the first server at one port, which `further.json` names.
+fn further_endpoints(home: &Home) -> PageServer {
+    let groups = std::fs::read(home.path().join("targets.json")).unwrap();
+    let groups: serde_json::Value = serde_json::from_slice(&groups).unwrap();
+    let first: SocketAddrV4 = groups[0]["targets"][0].as_str().unwrap().parse().unwrap();
+    let server = PageServer::start(*first.ip());
+    let at = [server.authority()];
+    let groups = serde_json::json!([{"targets": at}, {"targets": at, "labels": {"__metrics_path__": "/other"}}]);
+    std::fs::write(home.path().join("further.json"), groups.to_string()).unwrap();
+    server
 }
 
 #[test]

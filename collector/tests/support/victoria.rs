@@ -17,13 +17,28 @@ pub struct VictoriaMetrics {
 impl VictoriaMetrics {
     /// With its data in `directory`, at `address`; scrapes what `config` says, in Prometheus' own words.
     pub fn start(directory: &Path, address: &str, config: Option<&str>) -> Self {
+        let victoria = Self::start_with(directory, address, config, &[], "http");
+        let health = format!("{}/health", victoria.promql.0);
+        eventually("VictoriaMetrics to answer", || http::get(&health, &[]).filter(|answer| answer.status == 200));
+        victoria
+    }
+
+    /// One that is reached by TLS, with `name.pem` and `name.key` of `directory`.
+    pub fn start_tls(directory: &Path, address: &str, name: &str) -> Self {
+        let file = |kind: &str| directory.join(format!("{name}.{kind}")).display().to_string();
+        let tls = ["-tls".to_owned(), format!("-tlsCertFile={}", file("pem")), format!("-tlsKeyFile={}", file("key"))];
+        Self::start_with(directory, address, None, &tls, "https")
+    }
+
+    fn start_with(directory: &Path, address: &str, config: Option<&str>, more: &[String], scheme: &str) -> Self {
         let log = directory.join("victoria-metrics.log");
         let mut command = Command::new("victoria-metrics");
         command
             .arg(format!("-storageDataPath={}", directory.join("victoria-metrics").display()))
             .arg(format!("-httpListenAddr={address}"))
             // What was stored last is found at once, and little memory is taken for caches.
-            .args(["-search.latencyOffset=0s", "-search.disableCache", "-memory.allowedBytes=64MB"]);
+            .args(["-search.latencyOffset=0s", "-search.disableCache", "-memory.allowedBytes=64MB"])
+            .args(more);
         if let Some(config) = config {
             let path = directory.join("victoria-metrics.yml");
             std::fs::write(&path, config).unwrap();
@@ -34,11 +49,7 @@ impl VictoriaMetrics {
         let append = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         command.stdout(Stdio::null()).stderr(append);
         let program = Program::start("victoria-metrics", "apt-get install victoria-metrics", &mut command);
-        let url = format!("http://{address}");
-        eventually("VictoriaMetrics to answer", || {
-            http::get(&format!("{url}/health"), &[]).filter(|answer| answer.status == 200)
-        });
-        Self { program, promql: Promql(url), log }
+        Self { program, promql: Promql(format!("{scheme}://{address}")), log }
     }
 
     /// Ends it in good order: what it was given is on its disk.

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 /// Keeps what every server's latest scrape found.
 ///
 /// A page goes when a later scrape of its server fails, and when its target goes: what is here is what the server says
-/// now.
+/// now. A fault of the collector's own says nothing of the server: its page stays.
 pub trait Pages: Send + Sync {
     /// Goes through the series of the page of a server's main endpoint, in page order. Nothing happens when there is none, or when only the
     /// pages that somebody asked for are kept.
@@ -23,7 +23,12 @@ pub trait Pages: Send + Sync {
     /// The same as [`visit`](Self::visit) for the page of such an endpoint.
     fn visit_further(&self, _server: ServerId, _url: &str, _visitor: &mut dyn SeriesVisitor) {}
 
-    /// What the latest scrape of a server found; `None` when that is not kept.
+    /// The page of such an endpoint, with the start of its scrape; `None` when it is not kept. Unpacks it.
+    fn further_page(&self, _server: ServerId, _url: &str) -> Option<(Timestamp, ServerPage)> {
+        None
+    }
+
+    /// What the latest scrape of a server found; `None` when that is not kept. Unpacks its page.
     fn latest(&self, server: ServerId) -> Option<LatestScrape>;
 
     /// When a server's page was scraped, and how many samples it has; `None` when there is none. Reads nothing of it.

@@ -76,3 +76,20 @@ async fn an_edit_that_nobody_waits_for_is_shown_all_the_same() {
     let is_shown = |view: &Arc<FleetView>| view.by_id(id).unwrap().server.notes == "moving";
     tokio::time::timeout(Duration::from_secs(30), views.wait_for(is_shown)).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn only_what_is_to_be_scraped_grows_stale() {
+    let (_directory, fleet, id) = fleet_of_one().await;
+    let at = |seconds| Timestamp::from_secs(seconds);
+    let is_stale = || fleet.view().by_id(id).unwrap().stale;
+    fleet.publish(at(1100));
+    assert!(!is_stale());
+    fleet.publish(at(1301));
+    assert!(is_stale(), "two and a half intervals are over");
+    fleet.set_monitored(&HashSet::new(), at(1302));
+    assert!(!is_stale(), "its target went");
+    fleet.publish(at(90_000));
+    assert!(!is_stale());
+    fleet.set_monitored(&HashSet::from([id]), at(90_001));
+    assert!(is_stale(), "its target is back, and nobody has looked yet");
+}

@@ -65,11 +65,15 @@ impl Derived<'_, '_> {
         ];
         let info = info.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value.as_str())));
         self.gauge("vpn_server_info", &info, 1.0, now);
-        for (intent, holds) in
-            [("enabled", server.enabled), ("draining", view.draining), ("maintenance", view.in_maintenance)]
-        {
+        for (intent, holds) in [
+            ("enabled", server.enabled),
+            ("approved", !server.awaits_approval),
+            ("draining", view.draining),
+            ("maintenance", view.in_maintenance),
+        ] {
             self.gauge("vpn_server_intent", &[label("intent", intent)], truth(holds), now);
         }
+        self.gauge("vpn_server_monitored", &[], truth(view.monitored), now);
         if let Some(at) = view.standing.last_heartbeat {
             let seconds = at.as_millis() as f64 / 1000.0;
             self.gauge("vpn_server_last_success_timestamp_seconds", &[], seconds, now);
@@ -84,6 +88,10 @@ impl Derived<'_, '_> {
         let is_up = standing.last_heartbeat == Some(at);
         self.gauge("up", &[], truth(is_up), at);
         self.gauge("scrape_duration_seconds", &[], f64::from(standing.last_duration_ms) / 1000.0, at);
+        // An agent that reports by itself has no page.
+        if view.server.pushed && view.server.target.is_none() {
+            return;
+        }
         // Of the page that is kept now, which may be newer than the view.
         match samples.filter(|(of, _)| self.is_fresh(*of)) {
             Some((of, samples)) => self.gauge("scrape_samples_scraped", &[], f64::from(samples), of),

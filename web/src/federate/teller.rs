@@ -6,13 +6,13 @@ use mect_fleet::collecting::{SeriesLabel, SeriesVisitor};
 use mect_fleet::store::History;
 use mect_fleet::{FleetView, ServerView, Timestamp};
 
-use super::aggregates;
 use super::derived::Derived;
 use super::narrowed::Narrowed;
 use super::origin::Origin;
 use super::raw::Raw;
 use super::selector::Selector;
 use super::sink::{Kind, Sink};
+use super::{aggregates, further_endpoints};
 use crate::pages::strips::{Flips, Strips};
 
 /// Takes samples.
@@ -50,8 +50,8 @@ impl Teller {
         aggregates::tell(&mut Flat { to }, &self.everything, view, &self.job, now);
     }
 
-    /// Tells what we say of a server whose page is at `instance`, as of `now`. Its latest scrape found `samples`, if it
-    /// found a page.
+    /// Tells what we say of a server whose page is at `instance`, and of its further endpoints, as of `now`. Its latest
+    /// scrape found `samples`, if it found a page.
     pub fn server(
         &self,
         (view, instance): (&ServerView, &str),
@@ -65,19 +65,28 @@ impl Teller {
         let mut sink = Flat { to };
         let mut derived = Derived { sink: &mut sink, narrowed: &mut narrowed, origin: &origin, now };
         derived.tell(view, samples.map(|samples| (now, samples)), uptimes.0.as_deref());
+        for (endpoint, instance) in further_endpoints(view, instance) {
+            let origin = Origin::of_server(view, instance, &self.job);
+            let mut narrowed = Narrowed::to(&self.everything, &origin);
+            Derived { sink: &mut sink, narrowed: &mut narrowed, origin: &origin, now }.endpoint(view, endpoint);
+        }
     }
 
-    /// Tells what a server says itself on a page, which `visit` goes through; as of `now`.
-    pub fn page(
+    /// Tells what a server says itself, on the page at `instance` and on those of its further endpoints; as of `now`.
+    /// `visit` goes through the page of the main endpoint, or through that of the further one at a URL.
+    pub fn pages(
         &self,
         (view, instance): (&ServerView, &str),
         now: Timestamp,
         to: &mut dyn SampleSink,
-        visit: impl FnOnce(&mut dyn SeriesVisitor),
+        visit: impl Fn(Option<&str>, &mut dyn SeriesVisitor),
     ) {
-        let origin = Origin::of_server(view, instance, &self.job);
-        let mut narrowed = Narrowed::to(&self.everything, &origin);
-        visit(&mut Raw::new(&mut Flat { to }, &mut narrowed, &origin, now));
+        let further = further_endpoints(view, instance).map(|(endpoint, instance)| (Some(&*endpoint.url), instance));
+        for (url, instance) in std::iter::once((None, instance)).chain(further) {
+            let origin = Origin::of_server(view, instance, &self.job);
+            let mut narrowed = Narrowed::to(&self.everything, &origin);
+            visit(url, &mut Raw::new(&mut Flat { to }, &mut narrowed, &origin, now));
+        }
     }
 }
 

@@ -153,6 +153,8 @@ struct ServerPage {
     may_scrape: bool,
     id: String,
     hostname: String,
+    /// URLs of further endpoints.
+    further: Vec<String>,
     verdict: Verdict,
     done: Option<&'static str>,
     awaits_approval: bool,
@@ -226,6 +228,12 @@ impl ServerPage {
             may_scrape: app.collecting.scrapes.is_some() && !server.pushed && !server.awaits_approval,
             id: server.id.to_string(),
             hostname: server.hostname.clone(),
+            further: standing
+                .reading
+                .iter()
+                .flat_map(|reading| &reading.endpoints)
+                .map(|one| one.url.to_string())
+                .collect(),
             verdict: Verdict::of(view, twins::warning(&app.fleet.view(), view), &app.settings.rule, now),
             done: Done::of(&query.done).map(Done::sentence),
             awaits_approval: server.awaits_approval,

@@ -19,6 +19,8 @@ type Scraped = (Timestamp, Result<String, Failure>);
 pub struct Collected {
     targets: Vec<ActiveTarget>,
     pages: Mutex<HashMap<ServerId, Scraped>>,
+    /// Pages of further endpoints, by server and URL.
+    further: HashMap<(ServerId, String), (Timestamp, String)>,
     /// How often somebody went through a page.
     pub visits: Arc<AtomicUsize>,
     /// What a scrape on demand finds.
@@ -39,6 +41,14 @@ impl Collected {
     /// The latest scrape of a server.
     pub fn with(self, server: &Server, at: Timestamp, page: Result<&str, Failure>) -> Self {
         self.pages.lock().unwrap().insert(server.id, (at, page.map(str::to_owned)));
+        self
+    }
+
+    /// A further endpoint of a server, at `url`, and its page.
+    pub fn with_further(mut self, server: &Server, url: &str, at: Timestamp, page: &str) -> Self {
+        let targets = self.targets.iter_mut().filter(|target| target.server == server.id);
+        targets.for_each(|target| target.further.push(url.to_owned()));
+        self.further.insert((server.id, url.to_owned()), (at, page.to_owned()));
         self
     }
 
@@ -69,19 +79,23 @@ impl Pages for Collected {
     fn visit(&self, server: ServerId, visitor: &mut dyn SeriesVisitor) {
         self.visits.fetch_add(1, Ordering::Relaxed);
         let pages = self.pages.lock().unwrap();
-        let Some((at, Ok(page))) = pages.get(&server) else { return };
-        if !visitor.begins(*at) {
-            return;
+        if let Some((at, Ok(page))) = pages.get(&server) {
+            go_through(*at, page, visitor);
         }
-        for line in page.lines() {
-            let mut words = line.split(' ');
-            let (name, value) = (words.next().unwrap(), words.next_back().unwrap());
-            let labels: Vec<_> = words.map(|word| word.split_once('=').unwrap()).collect();
-            let labels: Vec<_> = labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-            if visitor.wants(name) {
-                visitor.sample(name, &labels, value.parse().unwrap(), None);
-            }
-        }
+    }
+
+    fn further(&self, server: ServerId) -> Vec<String> {
+        self.further.keys().filter(|(of, _)| *of == server).map(|(_, url)| url.clone()).collect()
+    }
+
+    fn visit_further(&self, server: ServerId, url: &str, visitor: &mut dyn SeriesVisitor) {
+        let (at, page) = &self.further[&(server, url.to_owned())];
+        go_through(*at, page, visitor);
+    }
+
+    fn further_page(&self, server: ServerId, url: &str) -> Option<(Timestamp, ServerPage)> {
+        let (at, text) = self.further.get(&(server, url.to_owned())).cloned()?;
+        Some((at, ServerPage { samples: 0, is_openmetrics: false, text }))
     }
 
     fn latest(&self, server: ServerId) -> Option<LatestScrape> {
@@ -94,6 +108,21 @@ impl Pages for Collected {
         let pages = self.pages.lock().unwrap();
         let (at, page) = pages.get(&server)?;
         Some((*at, page.as_ref().ok()?.lines().count() as u32))
+    }
+}
+
+fn go_through(at: Timestamp, page: &str, visitor: &mut dyn SeriesVisitor) {
+    if !visitor.begins(at) {
+        return;
+    }
+    for line in page.lines() {
+        let mut words = line.split(' ');
+        let (name, value) = (words.next().unwrap(), words.next_back().unwrap());
+        let labels: Vec<_> = words.map(|word| word.split_once('=').unwrap()).collect();
+        let labels: Vec<_> = labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        if visitor.wants(name) {
+            visitor.sample(name, &labels, value.parse().unwrap(), None);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The exporter's page as it was scraped last: `GET /servers/{id}/exposition`; and scraped when somebody wants it:
+//! The exporter's page as it was scraped last, or that of a further endpoint: `GET /servers/{id}/exposition`; and scraped when somebody wants it:
 //! `POST /servers/{id}/scrape`.
 //!
 //! Only the collector that scrapes a server has its page, and can have it scraped.
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::app::Shared;
 use crate::auth::identity::Identity;
 use crate::error::Error;
+use crate::latest;
 use crate::pages::row::Moment;
 use crate::pages::{Section, Who, assets, format, page};
 use crate::rest::v1::servers::server_id;
@@ -30,6 +31,8 @@ const MAX_TEXT_BYTES: usize = 256 * 1024;
 pub(crate) struct ExpositionQuery {
     /// Words that must all occur in a line.
     q: String,
+    /// URL of a further endpoint; the main one's page is shown without.
+    endpoint: String,
 }
 
 /// What the scrape found.
@@ -58,6 +61,7 @@ struct ExpositionPage {
     problem: Option<String>,
     shown: Option<Shown>,
     q: String,
+    endpoint: String,
 }
 
 impl Shown {
@@ -108,7 +112,11 @@ pub(crate) async fn show(
 ) -> Result<Response, Error> {
     let (id, Query(query)) = (server_id(id)?, query?);
     let view = app.fleet.view().by_id(id).cloned().ok_or(Error::NoSuchServer)?;
-    let scraped = app.collecting.pages.as_ref().and_then(|pages| pages.latest(id));
+    let endpoint = Some(query.endpoint.as_str()).filter(|url| !url.is_empty());
+    let scraped = match latest::scrape(&app, &view, endpoint).await {
+        Err(Error::NoPage) => None,
+        found => found?,
+    };
     let template = ExpositionPage {
         who: Some(Who::on(Section::Elsewhere, &identity)),
         may_scrape: identity.may(Role::Admin) && app.collecting.scrapes.is_some(),
@@ -117,6 +125,7 @@ pub(crate) async fn show(
         problem: None,
         shown: scraped.map(|scraped| Shown::of(&scraped, &query.q, Timestamp::now())),
         q: query.q,
+        endpoint: query.endpoint,
     };
     page(StatusCode::OK, &template)
 }
@@ -147,6 +156,7 @@ pub(crate) async fn scrape(
         problem: Some(refusal.to_string()),
         shown: None,
         q: String::new(),
+        endpoint: String::new(),
     };
     page(status, &template)
 }

@@ -8,12 +8,12 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{Uri, header};
 use mect_fleet::collecting::{ActiveTarget, TargetsSnapshot};
+use mect_fleet::instance::{self, address};
 use mect_fleet::shard::stable_hash;
 use mect_fleet::{FleetView, ServerId, ServerView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::targets::address;
 use crate::app::Shared;
 use crate::error::Error;
 use crate::rest::params::Params;
@@ -70,7 +70,8 @@ impl Part {
 pub(crate) struct Group {
     /// `host:port`, always one.
     targets: [String; 1],
-    /// `__scheme__`, `__metrics_path__` and `__meta_vpn_*`; relabelling keeps what it names.
+    /// `__scheme__`, `__metrics_path__` and `__meta_vpn_*`; relabelling keeps what it names. Also `instance`, where an
+    /// earlier target of the server is at the same host and port.
     #[schema(value_type = BTreeMap<String, String>)]
     labels: BTreeMap<Cow<'static, str>, String>,
 }
@@ -78,12 +79,14 @@ pub(crate) struct Group {
 /// Targets for Prometheus' HTTP service discovery.
 #[utoipa::path(
     get, path = "/api/v1/sd/prometheus", tag = "machinery", operation_id = "discover_targets", params(ShardParams),
-    responses((status = 200, description = "Every target that is scraped; servers that agents report have none", body = [Group]))
+    responses(
+        (status = 200, description = "Every target that is scraped; servers that agents report have none", body = [Group]),
+        (status = 400, description = "A parameter is unknown, wrong, or given without the other"),
+    )
 )]
 pub(crate) async fn prometheus(State(app): State<Shared>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri)?;
-    let part = Part::take(&mut params)?;
-    params.finish()?;
+    let part = Part::take(&mut params).and_then(|part| params.finish().map(|()| part)).map_err(malformed)?;
     let (view, targets) = (app.fleet.view(), app.collecting.targets.clone());
     let made = tokio::task::spawn_blocking(move || {
         let targets = targets.map(|targets| targets.snapshot()).unwrap_or_default();
@@ -92,6 +95,14 @@ pub(crate) async fn prometheus(State(app): State<Shared>, uri: Uri) -> Result<Re
     let json = made.await.map_err(|error| Error::Internal(Box::new(error)))?;
     let json = json.map_err(|error| Error::Internal(Box::new(error)))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+/// A question that is wrong is none: whoever asks must not take the answer for a part of the fleet.
+fn malformed(error: Error) -> Error {
+    match error {
+        Error::Invalid(detail) => Error::Malformed(detail),
+        error => error,
+    }
 }
 
 /// The whole answer as a file for Prometheus' `file_sd_configs`.
@@ -106,8 +117,15 @@ fn groups(view: &FleetView, targets: &TargetsSnapshot, part: Part) -> Vec<Group>
     found.sort_unstable_by_key(|target| target.server);
     let groups = |target: &&ActiveTarget| {
         let view = view.by_id(target.server)?;
-        let group = |url: &str| Group { targets: [address(url)], labels: labels(view, url) };
-        Some(target.urls().map(group).collect::<Vec<_>>())
+        let group = |(place, url): (usize, &str)| {
+            let (address, instance) = (address(url), instance::of(url, target.urls().take(place)));
+            let mut labels = labels(view, url);
+            if instance != address {
+                labels.insert("instance".into(), instance.to_owned());
+            }
+            Group { targets: [address.to_owned()], labels }
+        };
+        Some(target.urls().enumerate().map(group).collect::<Vec<_>>())
     };
     found.iter().filter_map(groups).flatten().collect()
 }

@@ -8,7 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use http::Uri;
 use mect_fleet::collecting::{ActiveTarget, DroppedTarget, TargetsSnapshot};
-use mect_fleet::{FleetView, ServerId, ServerView, Timestamp};
+use mect_fleet::instance::{self, address};
+use mect_fleet::{Failure, FleetView, ServerId, ServerView, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -60,13 +61,14 @@ pub(crate) struct Active {
     global_url: String,
     /// Empty when the latest scrape worked.
     last_error: String,
-    /// What is odd although it works: another target is the same host. Empty when nothing is.
+    /// What is odd although it works: another target is the same host, or the latest scrape could not be made here. Empty when
+    /// nothing is.
     warning: String,
     /// Start of the latest scrape; the year 1 when there was none, as Prometheus says.
     last_scrape: String,
     /// Seconds.
     last_scrape_duration: f64,
-    /// `up`, `down` or `unknown`: what the latest scrape says, without memory.
+    /// `up`, `down` or `unknown`: what the latest scrape that could be made says, without memory.
     health: &'static str,
     #[schema(example = "2m")]
     scrape_interval: String,
@@ -121,16 +123,19 @@ pub(crate) async fn list(State(app): State<Shared>, uri: Uri) -> Result<Json<Tar
 /// Every endpoint of a server, the main one first.
 fn shown_all(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job: &str) -> Vec<Active> {
     let known = view.by_id(target.server).map(AsRef::as_ref);
-    let further = target.further.iter().map(|url| further(url, known, targets, job));
+    let further = target.urls().enumerate().skip(1).map(|(place, url)| {
+        let instance = instance::of(url, target.urls().take(place));
+        further((url, instance), known, targets, job)
+    });
     std::iter::once(shown(target, view, targets, job)).chain(further).collect()
 }
 
 /// A further endpoint: as the latest heartbeat says.
-fn further(url: &str, known: Option<&ServerView>, targets: &TargetsSnapshot, job: &str) -> Active {
+fn further((url, instance): (&str, &str), known: Option<&ServerView>, targets: &TargetsSnapshot, job: &str) -> Active {
     let told = known.map(|view| EndpointState::of(view, url)).unwrap_or_default();
     Active {
-        discovered_labels: BTreeMap::from([("__address__", address(url)), ("job", job.to_owned())]),
-        labels: known.map(|view| labels(view, url, job)).unwrap_or_default(),
+        discovered_labels: BTreeMap::from([("__address__", address(url).to_owned()), ("job", job.to_owned())]),
+        labels: known.map(|view| labels(view, instance, job)).unwrap_or_default(),
         scrape_pool: job.to_owned(),
         scrape_url: url.to_owned(),
         global_url: url.to_owned(),
@@ -154,33 +159,41 @@ fn shown(target: &ActiveTarget, view: &FleetView, targets: &TargetsSnapshot, job
     let known = view.by_id(target.server).map(AsRef::as_ref);
     let standing = known.map(|view| &view.standing);
     let failure = standing.and_then(|standing| standing.last_failure.as_ref());
+    // A fault of our own tells nothing of the server, whose health is that of the scrape before; as `up` on /federate.
+    let (ours, failure) = (failure.filter(|f| f.reason.is_local()), failure.filter(|f| !f.reason.is_local()));
     let last_scrape = standing.and_then(|standing| standing.last_scrape);
     Active {
-        discovered_labels: BTreeMap::from([("__address__", address(&url)), ("job", job.to_owned())]),
-        labels: known.map(|view| labels(view, &url, job)).unwrap_or_default(),
+        discovered_labels: BTreeMap::from([("__address__", address(&url).to_owned()), ("job", job.to_owned())]),
+        labels: known.map(|view| labels(view, address(&url), job)).unwrap_or_default(),
         scrape_pool: job.to_owned(),
         global_url: url.clone(),
         scrape_url: url,
         last_error: failure.map(ToString::to_string).unwrap_or_default(),
-        warning: known.and_then(|known| twins::warning(view, known)).unwrap_or_default(),
+        warning: warning(known.and_then(|known| twins::warning(view, known)), ours),
         last_scrape: instant(last_scrape),
         last_scrape_duration: standing.map_or(0.0, |standing| f64::from(standing.last_duration_ms) / 1000.0),
-        health: match (last_scrape, failure) {
+        health: match (last_scrape, standing.and_then(|standing| standing.last_heartbeat)) {
             (None, _) => "unknown",
-            (Some(_), None) => "up",
-            (Some(_), Some(_)) => "down",
+            (at, heartbeat) if at == heartbeat => "up",
+            _ => "down",
         },
         scrape_interval: duration(targets.interval),
         scrape_timeout: duration(targets.timeout),
     }
 }
 
-fn labels(view: &ServerView, url: &str, job: &str) -> BTreeMap<&'static str, String> {
+fn warning(twins: Option<String>, ours: Option<&Failure>) -> String {
+    let ours = ours.map(|failure| format!("not scraped: {failure}"));
+    twins.into_iter().chain(ours).collect::<Vec<_>>().join("; ")
+}
+
+fn labels(view: &ServerView, instance: &str, job: &str) -> BTreeMap<&'static str, String> {
     let (server, place) = (&view.server, &view.server.place);
-    let instance = if url.is_empty() { server.ip.clone() } else { address(url) };
+    // A server that an agent reports has no page.
+    let instance = if instance.is_empty() { &server.ip } else { instance };
     let mut labels = BTreeMap::from([
         ("job", job.to_owned()),
-        ("instance", instance),
+        ("instance", instance.to_owned()),
         ("server_id", server.id.to_string()),
         ("hostname", server.hostname.clone()),
     ]);
@@ -190,14 +203,9 @@ fn labels(view: &ServerView, url: &str, job: &str) -> BTreeMap<&'static str, Str
 }
 
 fn not_in_use(target: &DroppedTarget, job: &str) -> Dropped {
-    let discovered_labels = BTreeMap::from([("__address__", address(&target.address)), ("job", job.to_owned())]);
+    let discovered_labels =
+        BTreeMap::from([("__address__", address(&target.address).to_owned()), ("job", job.to_owned())]);
     Dropped { discovered_labels, scrape_pool: job.to_owned(), reason: target.reason.clone() }
-}
-
-/// `host:port` of a URL.
-pub(crate) fn address(url: &str) -> String {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or(url);
-    rest.split('/').next().unwrap_or_default().to_owned()
 }
 
 /// As Prometheus writes it: `2m`, `1m30s`, `10s`, `500ms`.
@@ -221,11 +229,5 @@ mod tests {
         for (millis, text) in [(120_000, "2m"), (90_000, "1m30s"), (10_000, "10s"), (500, "500ms"), (0, "0s")] {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }
-    }
-
-    #[test]
-    fn an_address_is_the_part_between_scheme_and_path() {
-        assert_eq!(address("http://[2001:db8::1]:9776/metrics"), "[2001:db8::1]:9776");
-        assert_eq!(address("192.0.2.1"), "192.0.2.1");
     }
 }
