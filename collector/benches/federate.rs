@@ -23,6 +23,10 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// As the collector has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERIES: usize = 100;
 const ROUNDS: usize = 15;
 /// Goals: the whole answer within this time on a usual machine, and within so many times the least on any.

@@ -160,8 +160,8 @@ fn vmagent(plan: &Plan, home: &Path, targets: &Path) -> Running {
     Running::start("apt-get install victoria-metrics", &mut command)
 }
 
-/// Takes what vmagent must send somewhere, and throws it away; returns the port.
-fn sink() -> u16 {
+/// Takes what must be sent somewhere, and throws it away; returns the port.
+pub fn sink() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

@@ -1,5 +1,5 @@
 //! The largest fleet that one collector is meant for, all healthy or with a tenth of hostile servers: how late and how
-//! evenly scrapes start, how many are under way, and what all of it takes.
+//! evenly scrapes start, how many are under way, and what all of it takes; by itself, and when samples are sent on.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -21,11 +21,21 @@ const EVENNESS_GOAL: f64 = 0.15;
 const BUCKET: Duration = Duration::from_secs(10);
 /// Goal: of the scrapes that healthy servers were due, so many worked.
 const SUCCESS_GOAL: f64 = 0.999;
+/// Goal: what waits to be sent on is at most what comes in this time.
+const QUEUE_SECONDS_GOAL: f64 = 5.0;
 /// Of ten servers in the profile `hostile`.
 const HEALTHY_OF_TEN: u32 = 9;
 
-/// Runs it for one interval of warm-up and the measured time; true when the goals were reached.
-pub fn measure(profile: &'static str) -> bool {
+/// Runs it with samples sent on by remote write: those that we make of the scrapes, or `all`.
+pub fn measure_sending(send: &str) -> bool {
+    let url = format!("http://127.0.0.1:{}/api/v1/write", contenders::sink());
+    println!("sending on: {send}");
+    measure("load", &format!("[[remote_write]]\nname = \"sink\"\nurl = \"{url}\"\nsend = \"{send}\"\n"))
+}
+
+/// Runs it with further sections of configuration, for one interval of warm-up and the measured time; true when the goals
+/// were reached.
+pub fn measure(profile: &'static str, more: &str) -> bool {
     let plan = Plan {
         profile,
         targets: setting("BENCH_LARGEST_TARGETS", 50_000),
@@ -36,7 +46,7 @@ pub fn measure(profile: &'static str) -> bool {
     println!("largest fleet, {profile}: {} targets every {} s", plan.targets, plan.interval);
     let directory = tempfile::tempdir().unwrap();
     let _simulation = contenders::simulate(&plan, directory.path());
-    let (running, url) = start(&config(&plan, "", directory.path()), directory.path());
+    let (running, url) = start(&(config(&plan, "", directory.path()) + more), directory.path());
     // Hostile servers are re-checked until they are down: that is over by then.
     std::thread::sleep(Duration::from_secs(u64::from(plan.interval + 30)));
     let (usage_before, before) = (running.usage(), Page::of(&url));
@@ -61,7 +71,19 @@ pub fn measure(profile: &'static str) -> bool {
     for (what, value, goal, unit) in judged {
         println!("    {what}: {value:.3} (goal ≤ {goal:.3}) {unit}");
     }
-    judged.iter().all(|(_, value, goal, _)| value <= goal)
+    let mut is_reached = judged.iter().all(|(_, value, goal, _)| value <= goal);
+    if !more.is_empty() {
+        let name = |name: &str| format!("mect_remote_write_{name}{{receiver=\"sink\"}}");
+        let sent = after.value(&name("samples_total")) - before.value(&name("samples_total"));
+        let (waiting, missed) =
+            (after.value(&name("queue_samples")), after.value("mect_remote_write_missed_scrapes_total"));
+        let a_second = sent / f64::from(plan.seconds);
+        println!(
+            "    samples sent: {a_second:.0} a second; {waiting} wait, of {missed} scrapes (goal: 0) none were made"
+        );
+        is_reached &= missed == 0.0 && waiting < QUEUE_SECONDS_GOAL * a_second;
+    }
+    is_reached
 }
 
 /// What was seen from time to time.

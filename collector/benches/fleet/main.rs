@@ -3,8 +3,9 @@
 //! All scrape the same simulated fleet, one after the other, on the same schedule. Run it alone with
 //! `cargo bench -p mect-collector --bench fleet`. Set `BENCH_TARGETS`, `BENCH_INTERVAL` (seconds) and
 //! `BENCH_SECONDS` (measured time of each) for another fleet; `BENCH_ONLY` names one contender, or one of the last
-//! parts: `largest`, a fleet of 50,000, `hostile`, one with a tenth of hostile servers, `tls`, the same over TLS, `shared`, the same fleet shared by three collectors, and `clients`, who ask for
-//! the list meanwhile. Ends with an error when a goal is missed.
+//! parts: `largest`, a fleet of 50,000, `hostile`, one with a tenth of hostile servers, `sends` and `sends_all`, one whose
+//! samples are sent on, `tls`, scrapes over TLS, `shared`, the same fleet shared by three collectors, and `clients`, who
+//! ask for the list meanwhile. Ends with an error when a goal is missed.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a failed step ends the bench")]
 
@@ -52,6 +53,9 @@ const GOALS: [(&str, &str, f64, Option<f64>); 4] = [
     ("mect", "fetch only", 2.0, None),
     ("mect, fresh", "fetch, fresh", 2.0, None),
 ];
+/// Rounds before it is measured. In the first ones scrapes come for the first time and once more for the rates, out of
+/// their rhythm.
+const WARM_UP: u32 = 4;
 /// Memory per target, all in.
 const KIB_GOAL: f64 = 16.0;
 
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
     };
     let only = std::env::var("BENCH_ONLY").ok();
     println!(
-        "fleet: {} targets every {} s, about {} samples each; {} s measured after two rounds of warm-up",
+        "fleet: {} targets every {} s, about {} samples each; {} s measured after {WARM_UP} rounds of warm-up",
         plan.targets, plan.interval, plan.samples, plan.seconds
     );
     let directory = tempfile::tempdir().unwrap();
@@ -82,7 +86,12 @@ fn main() -> ExitCode {
     let mut is_reached = print_ratios(&costs);
     for (part, profile) in [("largest", "load"), ("hostile", "hostile")] {
         if only.is_none() || only.as_deref() == Some(part) {
-            is_reached &= largest::measure(profile);
+            is_reached &= largest::measure(profile, "");
+        }
+    }
+    for (part, send) in [("sends", "derived"), ("sends_all", "all")] {
+        if only.is_none() || only.as_deref() == Some(part) {
+            is_reached &= largest::measure_sending(send);
         }
     }
     if only.is_none() || only.as_deref() == Some("tls") {
@@ -99,7 +108,7 @@ fn main() -> ExitCode {
 
 fn measure(plan: &Plan, contender: Contender, directory: &Path) -> Cost {
     let running = contender.start(plan, directory);
-    std::thread::sleep(Duration::from_secs(u64::from(2 * plan.interval)));
+    std::thread::sleep(Duration::from_secs(u64::from(WARM_UP * plan.interval)));
     let (before, served) = (running.usage(), contenders::pages_served(directory));
     std::thread::sleep(Duration::from_secs(u64::from(plan.seconds)));
     let (after, scrapes) = (running.usage(), contenders::pages_served(directory) - served);

@@ -9,6 +9,8 @@ pub struct Answer {
     pub content_type: String,
     pub cookie: Option<String>,
     pub retry_after: Option<String>,
+    /// Seconds since the newest heartbeat that a list is made of.
+    pub data_age: Option<u64>,
     pub body: String,
 }
 
@@ -27,10 +29,11 @@ fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Opti
     let mut response = result.ok()?;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (content_type, cookie) = (header("content-type").unwrap_or_default(), header("set-cookie"));
-    let retry_after = header("retry-after");
+    let (retry_after, data_age) = (header("retry-after"), header("x-data-age-seconds"));
+    let data_age = data_age.map(|seconds| seconds.parse().unwrap());
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(64 << 20).read_to_string().ok()?;
-    Some(Answer { status, content_type, cookie, retry_after, body })
+    Some(Answer { status, content_type, cookie, retry_after, data_age, body })
 }
 
 /// GET with headers; `None` when nobody answers.
