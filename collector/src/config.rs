@@ -356,16 +356,24 @@ impl Config {
     }
 }
 
-/// True for an address of this machine: what is sent there comes from there. Sends nothing.
+/// True for an address of this machine: only on such a one can a socket be opened. Sends nothing.
 pub(crate) fn is_here(address: IpAddr) -> bool {
-    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    if address.is_loopback() {
+        return true;
+    }
+    let (any, setting): (IpAddr, _) = match address {
+        IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), "/proc/sys/net/ipv4/ip_nonlocal_bind"),
+        IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), "/proc/sys/net/ipv6/ip_nonlocal_bind"),
+    };
+    let binds_anywhere = || std::fs::read_to_string(setting).is_ok_and(|text| text.trim() == "1");
+    // Where every address can be bound, for one that moves between machines: what is sent to an own one comes from it.
     let from = || {
         let socket = UdpSocket::bind((any, 0))?;
         // The port plays no part.
         socket.connect((address, 9))?;
         socket.local_addr()
     };
-    address.is_loopback() || from().is_ok_and(|from| from.ip() == address)
+    UdpSocket::bind((address, 0)).is_ok() && (!binds_anywhere() || from().is_ok_and(|from| from.ip() == address))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::discovery::Endpoint;
 
 /// An answer is good for this long; the system resolver does not tell the record's own time.
 const TTL: Duration = Duration::from_secs(60);
+/// That there is no such name is good for less: one wrong answer must not fail the re-checks, too.
+const NOBODY_TTL: Duration = Duration::from_secs(10);
 /// Each look-up holds a thread, for many seconds when the name server is away.
 const MAX_LOOKUPS: usize = 16;
 /// Share of a scrape's time that may go into waiting for a name never seen before…
@@ -49,11 +51,13 @@ struct Memory {
     known: HashMap<Box<str>, Known>,
     /// Names that are to be looked up, and whether that has begun.
     asked: HashMap<Box<str>, bool>,
-    /// Names that went without an answer, and since when.
+    /// Names that go without an answer, and since when.
     unanswered: HashMap<Box<str>, Instant>,
+    /// Names of which a name server last said that there is no such one, and when.
+    nobody: HashMap<Box<str>, Instant>,
     /// When a name server answered for any name, if only that there is no such name.
     answered_at: Option<Instant>,
-    /// Names that were left when those that nobody asks for were forgotten.
+    /// Entries that were left when those that nobody asks for were forgotten.
     left: usize,
 }
 
@@ -95,6 +99,9 @@ impl Resolver {
             if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < TTL) {
                 return Ok(with_port(&known.addresses, endpoint.port()));
             }
+            if memory.is_nobody(host, NOBODY_TTL) {
+                return Err(Failure::new(FailureReason::Dns, NO_SUCH_NAME[0]));
+            }
             (known, memory.ask(host))
         };
         let share = if known.is_some() { KNOWN_NAME_SHARE } else { NEW_NAME_SHARE };
@@ -109,7 +116,7 @@ impl Resolver {
             (Err(Nothing::Unanswered(_) | Nothing::NotAsked), Some(known)) => {
                 Ok(with_port(&known.addresses, endpoint.port()))
             }
-            (Err(nothing), _) => Err(self.failure(host, nothing)),
+            (Err(nothing), _) => Err(self.failure(host, nothing, Instant::now())),
         }
     }
 
@@ -138,6 +145,9 @@ impl Resolver {
         let mut memory = self.0.memory();
         match memory.recall(endpoint.host()).filter(|known| is_in_time && known.at.elapsed() < TTL) {
             Some(known) => Ok(with_port(&known.addresses, endpoint.port())),
+            None if is_in_time && memory.is_nobody(endpoint.host(), NOBODY_TTL) => {
+                Err(Nothing::Told(NO_SUCH_NAME[0].into()))
+            }
             None if is_in_time => Err(Nothing::Unanswered("the resolver gave no address".into())),
             None => Err(Nothing::not_yet(memory.has_begun(endpoint.host()))),
         }
@@ -149,11 +159,12 @@ impl Resolver {
         self.0.memory().learn(host, Instant::now(), addresses.to_vec());
     }
 
-    fn failure(&self, host: &str, nothing: Nothing) -> Failure {
+    fn failure(&self, host: &str, nothing: Nothing, now: Instant) -> Failure {
         match nothing {
             Nothing::Told(detail) => Failure::new(FailureReason::Dns, detail),
             Nothing::Unanswered(detail) => {
-                let reason = if self.0.memory().lacks_only(host) { FailureReason::Dns } else { FailureReason::Local };
+                let is_its_own = self.0.memory().lacks_only(host, now);
+                let reason = if is_its_own { FailureReason::Dns } else { FailureReason::Local };
                 Failure::new(reason, detail)
             }
             Nothing::NotAsked => Failure::new(FailureReason::Local, "too many look-ups of other names hang"),
@@ -228,9 +239,7 @@ impl Memory {
         if let Nothing::Told(_) = nothing {
             self.answered_at = Some(now);
             self.known.remove(host);
-            self.unanswered.remove(host);
-        } else {
-            self.unanswered.entry(host.into()).or_insert(now);
+            self.nobody.insert(host.into(), now);
         }
         Err(nothing)
     }
@@ -238,20 +247,33 @@ impl Memory {
     fn learn(&mut self, host: &str, now: Instant, addresses: Vec<SocketAddr>) {
         self.answered_at = Some(now);
         self.unanswered.remove(host);
+        self.nobody.remove(host);
         self.known.insert(host.into(), Known { at: now, used_at: now, addresses });
-        // As many new ones again pay for the look at all.
-        if self.known.len() > 2 * self.left {
-            self.known.retain(|_, known| now.saturating_duration_since(known.used_at) < MEMORY);
-            self.unanswered.retain(|_, since| now.saturating_duration_since(*since) < MEMORY);
-            self.left = self.known.len();
-        }
+        self.prune(now);
     }
 
-    /// True when a name server answered for other names since `host` first went without an answer. Asked for a name that
-    /// went without just now.
-    fn lacks_only(&mut self, host: &str) -> bool {
-        let since = *self.unanswered.entry(host.into()).or_insert_with(Instant::now);
-        self.answered_at.is_some_and(|at| at > since)
+    /// True when a name server last said, no longer than `age` ago, that there is no such name.
+    fn is_nobody(&self, host: &str, age: Duration) -> bool {
+        self.nobody.get(host).is_some_and(|at| at.elapsed() < age)
+    }
+
+    /// True when a name server answered for other names since `host` first went without an answer; or for `host`, too late,
+    /// that there is no such name. Asked for a name that goes without `now`.
+    fn lacks_only(&mut self, host: &str, now: Instant) -> bool {
+        let since = *self.unanswered.entry(host.into()).or_insert(now);
+        self.prune(now);
+        self.answered_at.is_some_and(|at| at > since) || self.is_nobody(host, 2 * TTL)
+    }
+
+    /// Forgets what nobody asks for. As many new entries again pay for the look at all.
+    fn prune(&mut self, now: Instant) {
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < MEMORY;
+        if self.known.len() + self.unanswered.len() + self.nobody.len() > 2 * self.left {
+            self.known.retain(|_, known| is_recent(&known.used_at));
+            self.unanswered.retain(|_, at| is_recent(at));
+            self.nobody.retain(|_, at| is_recent(at));
+            self.left = self.known.len() + self.unanswered.len() + self.nobody.len();
+        }
     }
 }
 
@@ -288,7 +310,7 @@ mod tests {
         /// The reason of the failure that comes of an answer.
         fn reason(&self, host: &str, now: Instant, answer: io::Error) -> FailureReason {
             let nothing = self.0.memory().take(host, now, Err(answer)).unwrap_err();
-            self.failure(host, nothing).reason
+            self.failure(host, nothing, now).reason
         }
     }
 
@@ -308,7 +330,7 @@ mod tests {
         // Whoever was answered begins anew.
         resolver.0.memory().learn("a", at(63), good());
         assert_eq!(resolver.reason("a", at(64), silence()), FailureReason::Local);
-        assert_eq!(resolver.failure("a", Nothing::NotAsked).reason, FailureReason::Local);
+        assert_eq!(resolver.failure("a", Nothing::NotAsked, at(65)).reason, FailureReason::Local);
     }
 
     #[test]
@@ -322,6 +344,26 @@ mod tests {
         let silent = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         resolver.0.memory().unanswered.insert("a".into(), silent);
         assert_eq!(resolver.reason("a", Instant::now(), silence()), FailureReason::Dns, "it has answered");
+        assert_eq!(resolver.reason("gone", Instant::now(), silence()), FailureReason::Dns, "it said so, too late");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_same_answer_hears_that_there_is_no_such_name() {
+        let resolver = Resolver::default();
+        let endpoint: Endpoint = "gone.example:9776".parse().unwrap();
+        let long_ago = Instant::now().checked_sub(2 * TTL).unwrap();
+        resolver.0.memory().learn("gone.example", long_ago, good());
+        resolver.0.memory().asked.insert("gone.example".into(), true);
+        let answer = async {
+            tokio::task::yield_now().await;
+            let nothing = resolver.0.memory().take("gone.example", Instant::now(), Err(error(NO_SUCH_NAME[0])));
+            assert!(nothing.is_err());
+            resolver.0.ended.notify_waiters();
+        };
+        let (failed, ()) = tokio::join!(resolver.resolve(&endpoint, SCRAPE), answer);
+        assert_eq!(failed.unwrap_err().reason, FailureReason::Dns);
+        // And so does who asks within the next seconds.
+        assert_eq!(resolver.resolve(&endpoint, SCRAPE).await.unwrap_err().reason, FailureReason::Dns);
     }
 
     #[test]
@@ -330,14 +372,15 @@ mod tests {
         let start = Instant::now();
         for number in 0..1000_u32 {
             memory.learn(&format!("old{number}"), start, good());
-            let lost = memory.take(&format!("lost{number}"), start, Err(silence()));
-            assert!(lost.is_err());
+            assert!(!memory.lacks_only(&format!("lost{number}"), start));
+            let gone = memory.take(&format!("gone{number}"), start, Err(error(NO_SUCH_NAME[0])));
+            assert!(gone.is_err());
         }
         for number in 0..3000_u32 {
             memory.learn(&format!("new{number}"), start + 2 * MEMORY, good());
         }
         assert_eq!(memory.known.len(), 3000);
-        assert!(memory.unanswered.is_empty());
+        assert!(memory.unanswered.is_empty() && memory.nobody.is_empty());
     }
 
     #[tokio::test]

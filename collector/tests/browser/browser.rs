@@ -162,8 +162,10 @@ impl Browser {
 
     /// The system's colours: light or dark.
     pub(crate) fn colours(&self, scheme: &str) {
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        self.session.chromium("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
+        let feature = |name: &str, value: &str| json!({ "name": name, "value": value });
+        // Or it would be looked at while colours change.
+        let features = [feature("prefers-color-scheme", scheme), feature("prefers-reduced-motion", "reduce")];
+        self.session.chromium("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
     /// The time zone that the person lives in, for example `Asia/Kolkata`.

@@ -35,13 +35,23 @@ impl<'a> Number<'a> {
     pub(super) fn compare(self, other: Self) -> Option<Ordering> {
         let order = self.value.partial_cmp(&other.value)?;
         let is_told_by_digits = order == Ordering::Equal && self.value.is_finite() && self.raw != other.raw;
-        Some(if is_told_by_digits { exact(self.raw, other.raw) } else { order })
+        Some(if is_told_by_digits { Signed::read(self.raw).order(&Signed::read(other.raw)) } else { order })
     }
 }
 
-/// A number that is not NaN, in its exact order.
+/// A finite number, in its exact order. Its digits are read once, however many others it is compared with.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Exact<'a>(pub(super) Number<'a>);
+pub(super) struct Exact<'a> {
+    value: f64,
+    digits: Signed<'a>,
+}
+
+impl<'a> Exact<'a> {
+    /// The order of a number that is finite.
+    pub(super) fn of(number: Number<'a>) -> Self {
+        Self { value: number.value, digits: Signed::read(number.raw) }
+    }
+}
 
 impl PartialEq for Exact<'_> {
     fn eq(&self, other: &Self) -> bool {
@@ -59,29 +69,44 @@ impl PartialOrd for Exact<'_> {
 
 impl Ord for Exact<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.compare(other.0).unwrap_or(Ordering::Equal)
+        // Without NaN there always is an order.
+        let order = self.value.partial_cmp(&other.value).unwrap_or(Ordering::Equal);
+        order.then_with(|| self.digits.order(&other.digits))
+    }
+}
+
+/// A decimal with its sign.
+#[derive(Debug, Clone, Copy)]
+struct Signed<'a> {
+    is_negative: bool,
+    size: Decimal<'a>,
+}
+
+impl<'a> Signed<'a> {
+    /// Reads a token that is known to be a `realnumber`.
+    fn read(token: &'a str) -> Self {
+        Self { is_negative: token.starts_with('-'), size: Decimal::read(token) }
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        match (self.size.is_zero(), other.size.is_zero()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => sign(other.is_negative).reverse(),
+            (false, true) => sign(self.is_negative),
+            (false, false) if self.is_negative != other.is_negative => sign(self.is_negative),
+            (false, false) if self.is_negative => other.size.order(&self.size),
+            (false, false) => self.size.order(&other.size),
+        }
     }
 }
 
 /// A decimal without its sign: 0.d₁d₂d₃… × 10^`exponent`, where neither the first digit nor the last is 0. Zero has no
 /// digits.
+#[derive(Debug, Clone, Copy)]
 struct Decimal<'a> {
     whole: &'a [u8],
     fraction: &'a [u8],
     exponent: i64,
-}
-
-fn exact(a: &str, b: &str) -> Ordering {
-    let (a_negative, b_negative) = (a.starts_with('-'), b.starts_with('-'));
-    let (a, b) = (Decimal::read(a), Decimal::read(b));
-    match (a.is_zero(), b.is_zero()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => sign(b_negative).reverse(),
-        (false, true) => sign(a_negative),
-        (false, false) if a_negative != b_negative => sign(a_negative),
-        (false, false) if a_negative => b.size(&a),
-        (false, false) => a.size(&b),
-    }
 }
 
 /// How a number that is not zero compares with zero.
@@ -109,7 +134,7 @@ impl<'a> Decimal<'a> {
         self.whole.is_empty() && self.fraction.is_empty()
     }
 
-    fn size(&self, other: &Self) -> Ordering {
+    fn order(&self, other: &Self) -> Ordering {
         self.exponent.cmp(&other.exponent).then_with(|| self.digits(other))
     }
 

@@ -75,7 +75,7 @@ impl<'a> Point<'a> {
     fn quantile(&mut self, own: Option<Text<'a>>) -> Result<(), Fault> {
         let quantile = own.and_then(|text| Number::any(text.raw)).filter(|number| (0.0..=1.0).contains(&number.value));
         let quantile = quantile.ok_or(Fault::syntax(0, "a label \"quantile\" with a number from 0 to 1"))?;
-        if !self.quantiles.insert(Exact(quantile)) {
+        if !self.quantiles.insert(Exact::of(quantile)) {
             return Err(Fault::syntax(0, "each quantile only once"));
         }
         Ok(())
