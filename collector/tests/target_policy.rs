@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde_json::json;
 use support::collector::{Collector, Home};
+use support::host::{Host, ip};
 use support::http;
 use support::page_server::PageServer;
 
@@ -193,5 +194,29 @@ fn the_shipped_configurations_allow_their_own_targets() {
         std::fs::write(targets, groups).unwrap();
         let output = home.command("check-config").output().unwrap();
         assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Every address of the machine is its own, also a second one in the same network.
+#[test]
+fn the_own_host_is_a_target_only_where_its_address_is_named() {
+    let cable = Host::new(Ipv4Addr::new(10, 231, 241, 1), Ipv4Addr::new(10, 231, 241, 2));
+    for own in ["10.231.242.5/24", "10.231.242.6/24"] {
+        ip(&["addr", "add", own, "dev", &cable.cable]);
+    }
+    let home = Home::new("");
+    let check = |target: &str, networks: &str| {
+        let scrape = format!("[scrape]\ninside_networks = [{networks}]\n");
+        home.configure_exactly(&format!("[[targets]]\naddress = \"{target}:22\"\n{scrape}"));
+        home.command("check-config").env("MECT_LISTEN", "127.0.0.1:8123").output().unwrap()
+    };
+    for own in ["10.231.241.1", "10.231.242.5", "10.231.242.6"] {
+        let refused = check(own, "\"10.0.0.0/8\"");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("the collector's own host is scraped only if `inside_networks`"), "{own}: {said}");
+        assert!(check(own, &format!("\"10.0.0.0/8\", \"{own}/32\"")).status.success(), "{own}");
+    }
+    for other in ["10.231.241.2", "10.231.242.7"] {
+        assert!(check(other, "\"10.0.0.0/8\"").status.success(), "{other}");
     }
 }
